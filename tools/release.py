@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Iterable, Tuple
 
@@ -15,9 +16,9 @@ from tools.environments import BACKEND, Environment
 from tools.say import ROOT, BuildFault, run_quietly, say, step
 
 DIST = ROOT / "dist"
-STAGE = ROOT / "work" / "stage"
 TIME_STAMP = 1_700_000_000  # of every file in the wheel and the zip, seconds since 1970
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "bridge", ".*")
+LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+LINK_AND_LITTER = shutil.ignore_patterns("bridge", "__pycache__", "*.pyc", ".*")
 LOCKS = ("backend.txt", "sd15.txt")
 
 
@@ -52,26 +53,30 @@ def build_zip(blender: Environment, anew: bool = True) -> Path:
     if not anew and is_current():
         return zip_path()
     with step("Building the extension zip"):
-        if STAGE.exists():
-            shutil.rmtree(STAGE)
-        stage = STAGE / "autter"
-        shutil.copytree(ROOT / "blender_addon", stage, ignore=LEFT_OUT)
-        shutil.copytree(ROOT / "bridge", stage / "bridge", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        for name in ("LICENSE", "NOTICE"):
-            shutil.copy(ROOT / name, stage / name)
-        add_data(stage / "data")
-        for path in stage.rglob("*"):
-            os.utime(path, (TIME_STAMP, TIME_STAMP))
-        pack(stage, blender)
+        (ROOT / "work").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="zip-", dir=ROOT / "work") as workshop:
+            assemble(Path(workshop), blender)
     megabytes = zip_path().stat().st_size / 1e6
     say("    {} ({:.1f} MB)".format(zip_path().relative_to(ROOT), megabytes))
     return zip_path()
 
 
-def add_data(data: Path) -> None:
+def assemble(workshop: Path, blender: Environment) -> None:
+    """Lay everything out in ``workshop``, then pack it."""
+    stage = workshop / "autter"
+    shutil.copytree(ROOT / "blender_addon", stage, ignore=LINK_AND_LITTER)
+    shutil.copytree(ROOT / "bridge", stage / "bridge", ignore=LITTER)
+    for name in ("LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, stage / name)
+    add_data(stage / "data", build_wheel(workshop))
+    for path in stage.rglob("*"):
+        os.utime(path, (TIME_STAMP, TIME_STAMP))
+    pack(stage, workshop / "made.zip", blender)
+
+
+def add_data(data: Path, wheel: Path) -> None:
     """The backend's wheel, what it needs, and the sample material, as plain files for the add-on."""
     data.mkdir(parents=True, exist_ok=True)
-    wheel = build_wheel()
     shutil.copy(wheel, data / wheel.name)
     for name in LOCKS:
         shutil.copy(ROOT / "requirements" / name, data / name)
@@ -80,11 +85,11 @@ def add_data(data: Path) -> None:
         shutil.copytree(sample, data / "sample", ignore=shutil.ignore_patterns("__pycache__", "*.py", "*.pyc"))
 
 
-def build_wheel() -> Path:
+def build_wheel(workshop: Path) -> Path:
     """A wheel of backend and bridge, made offline with what .venv holds, from a copy so that no build litter stays."""
-    source, out = STAGE / "source", STAGE / "wheel"
+    source, out = workshop / "source", workshop / "wheel"
     for folder in ("backend", "bridge"):
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        shutil.copytree(ROOT / folder, source / folder, ignore=LITTER)
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source / name)
     command = [BACKEND.interpreter, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", out, source]
@@ -92,14 +97,13 @@ def build_wheel() -> Path:
     return next(out.glob("*.whl"))
 
 
-def pack(stage: Path, blender: Environment) -> None:
+def pack(stage: Path, made: Path, blender: Environment) -> None:
     """Validate and build with Blender's own extension tool."""
     tool, python = extension_tool(blender), blender.interpreter
     run_quietly([python, tool, "validate", stage], "Blender's check of the extension")
-    DIST.mkdir(exist_ok=True)
-    # Built beside and then moved, so that a stopped build leaves the former zip whole.
-    made = STAGE / "made.zip"
     run_quietly([python, tool, "build", "--source-dir", stage, "--output-filepath", made], "Blender's build of the extension")
+    # Moved only when whole, so that a stopped build leaves the former zip as it was.
+    DIST.mkdir(exist_ok=True)
     os.replace(made, zip_path())
 
 
