@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner of the real backend: ``backend.pipeline`` and ``backend.portrait``. They are imported with the first job."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.shot import Shot, Track
+
+from .runner import Arrays, Fields, PreviewCallback, ProgressCallback
+
+
+class PipelineRunner:
+    """Does the work with the trained models, which stay loaded between jobs."""
+
+    def warm_up(self) -> str:
+        """Imports what every job needs; the device that models run on."""
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+    def portrait(self, path: Path, progress: ProgressCallback) -> tuple[Fields, Arrays]:
+        """Finds the landmarks of a portrait."""
+        from backend.portrait.detect import detect_face
+        from backend.portrait.image import read_image
+
+        progress(0, 1, "finding the face")
+        face = detect_face(read_image(path))
+        width, height = face.size
+        arrays = {"landmarks": np.asarray(face.landmarks, np.float32), "mesh": np.asarray(face.mesh, np.float32)}
+        return {"portrait_size": [int(width), int(height)]}, arrays
+
+    def predict(self, shot: Shot, progress: ProgressCallback) -> Track:
+        """The landmark track of a shot."""
+        from backend import pipeline
+
+        return pipeline.predict(shot, progress)
+
+    def render(
+        self, shot: Shot, track: Track, out: Path, progress: ProgressCallback, frames: tuple[int, int] | None, preview: PreviewCallback
+    ) -> Fields:
+        """Writes the movie."""
+        from backend import pipeline
+
+        return plain(pipeline.render(shot, track, out, progress, frames=frames, preview=preview))
+
+    def preview_frame(self, shot: Shot, track: Track, frame: int, progress: ProgressCallback) -> NDArray[np.uint8]:
+        """One frame of the movie."""
+        from backend import pipeline
+
+        return pipeline.preview_frame(shot, track, frame, progress)
+
+    def free_memory(self) -> None:
+        """Lets go of the models."""
+        from backend import pipeline
+
+        pipeline.free_memory()
+
+
+def plain(report: Any) -> dict[str, Any]:
+    """A report (a dataclass or a mapping) as JSON can hold it."""
+    data = dataclasses.asdict(report) if dataclasses.is_dataclass(report) and not isinstance(report, type) else dict(report)
+    return {str(key): _plain_value(value) for key, value in data.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {str(key): _plain_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_value(item) for item in value]
+    return str(value)

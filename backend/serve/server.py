@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server: one listener, a thread for each client, one worker. ``serve`` is the command line's ``serve``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import secrets
+import socket
+import sys
+import threading
+from contextlib import suppress
+from typing import Any
+
+from bridge import PROTOCOL, VERSION
+from bridge.channel import Listener, welcome
+from bridge.faults import Fault
+from bridge.messages import Message
+
+from . import lifeline
+from .connection import Actions, ClientConnection
+from .jobs import JobQueue
+from .memory import resident_megabytes
+from .runner import Runner
+from .work import LogTail, run_jobs
+
+MOST_CLIENTS = 16
+JOB_STOP_SECONDS = 3.0  # what a running job gets to notice its cancellation and remove its half-written file
+EXIT_SECONDS = 8.0
+log = logging.getLogger("autter.serve")
+
+
+class Server:
+    """Serves until ``stop``. ``runner`` does the work; see ``runner.Runner``."""
+
+    def __init__(self, runner: Runner, token: str, *, tcp: bool = False) -> None:
+        self._runner, self._token = runner, token
+        self._listener = Listener(tcp=tcp)
+        self.address = self._listener.address
+        self._jobs = JobQueue()
+        self._tail = LogTail()
+        self._device = ""
+        self._clients: set[ClientConnection] = set()
+        self._seats = threading.Semaphore(MOST_CLIENTS)
+        self._lock = threading.Lock()  # guards _clients
+        self._stopped = threading.Event()
+        self._free_wanted = threading.Event()
+        self._actions = Actions(self.status, self._free_memory, self.stop)
+
+    def start(self) -> None:
+        """Starts listening and working, in threads."""
+        logging.getLogger("autter").addHandler(self._tail)
+        for work in (self._accept, self._work):
+            threading.Thread(target=work, name=f"autter-{work.__name__[1:]}", daemon=True).start()
+
+    def wait(self) -> None:
+        """Waits until ``stop`` was called, then ends the running job, tells the clients and closes."""
+        # A plain wait would keep a signal's handler from running on Windows.
+        while not self._stopped.wait(1.0 if sys.platform == "win32" else None):
+            pass
+        self._listener.close()
+        self._jobs.close()
+        self._jobs.idle(JOB_STOP_SECONDS)
+        with self._lock:
+            clients = list(self._clients)
+        for client in clients:
+            client.close(0.5)
+        logging.getLogger("autter").removeHandler(self._tail)
+
+    def stop(self, reason: str) -> None:
+        """Asks the server to end; may be called from any thread and from a signal's handler."""
+        if not self._stopped.is_set():
+            log.info("stopping: %s", reason)
+            self._stopped.set()
+
+    def status(self) -> dict[str, Any]:
+        """Fields of a ``status`` event."""
+        return {
+            **self._jobs.summary(),
+            "device": self._device,
+            "memory_mb": round(resident_megabytes(), 1),
+            "version": VERSION,
+            "python": platform.python_version(),
+            "pid": os.getpid(),
+        }
+
+    def _accept(self) -> None:
+        while (accepted := self._listener.accept()) is not None:
+            if not self._seats.acquire(blocking=False):
+                accepted.close()  # strangers who connect and say nothing must not use up our threads
+                continue
+            threading.Thread(target=self._serve_client, args=(accepted,), name="autter-client", daemon=True).start()
+
+    def _serve_client(self, accepted: socket.socket) -> None:
+        try:
+            channel = welcome(accepted, self._token)
+            if channel is None:
+                log.warning("a connection without the token was refused")
+                return
+            client = ClientConnection(channel, self._jobs, self._actions)
+            with self._lock:
+                self._clients.add(client)
+            try:
+                client.serve()
+            finally:
+                with self._lock:
+                    self._clients.discard(client)
+                channel.release()
+        finally:
+            self._seats.release()
+
+    def _work(self) -> None:
+        self._jobs.add_chore(self._warm_up)
+        run_jobs(self._jobs, self._runner, self._tail)
+
+    def _warm_up(self) -> None:
+        try:
+            self._device = self._runner.warm_up()
+        except Fault as fault:  # the first job will say it again, to somebody who asked
+            log.warning("warm-up: %s", fault)
+        self._tell_all()
+
+    def _free_memory(self) -> None:
+        self._jobs.add_chore(self._let_go)
+
+    def _let_go(self) -> None:
+        self._runner.free_memory()
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        with self._lock:
+            clients = list(self._clients)
+        for client in clients:
+            client.tell(Message("status", None, self.status()))
+
+
+def serve(*, parent_watch: bool = True) -> int:
+    """Runs the backend's server until its parent, a client or a signal ends it; the exit status.
+
+    With ``parent_watch`` the first line of standard input is ``{"token": str, "parent": int}`` and the end of standard
+    input ends the server. In a terminal, or without ``parent_watch``, a token is made here and shown in the ready line.
+    """
+    from .pipeline_runner import PipelineRunner
+
+    return serve_with(PipelineRunner(), parent_watch=parent_watch)
+
+
+def serve_with(runner: Runner, *, parent_watch: bool = True) -> int:
+    """``serve`` with a runner of the caller's."""
+    ready_line = _own_output()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    by_hand = not parent_watch or sys.stdin is None or sys.stdin.isatty()
+    token = secrets.token_hex(32) if by_hand else _given_token()
+    server = Server(runner, token)
+    lifeline.handle_signals(server.stop)
+    if parent_watch:
+        lifeline.watch(server.stop, child=not by_hand)
+    server.start()
+    told = {"autter": "ready", "address": server.address, "protocol": PROTOCOL, "version": VERSION, "pid": os.getpid()}
+    _write_line(ready_line, {**told, "token": token} if by_hand else told)
+    server.wait()
+    lifeline.limit_ending(EXIT_SECONDS)
+    logging.shutdown()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(0)  # threads of native libraries and a job that does not stop must not keep the process alive
+
+
+def _own_output() -> int:
+    """Keeps standard output for the ready line alone: what libraries print goes to the error stream."""
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    return own
+
+
+def _given_token() -> str:
+    try:
+        token = json.loads(lifeline.read_first_line())["token"]
+    except (ValueError, KeyError, TypeError):
+        token = None
+    if not isinstance(token, str) or len(token) < 32:
+        raise Fault(
+            "token-missing",
+            "The backend was started without a token on its standard input.",
+            "Start it from the add-on, or by hand in a terminal.",
+        )
+    return token
+
+
+def _write_line(descriptor: int, data: dict[str, Any]) -> None:
+    with suppress(OSError), os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(json.dumps(data) + "\n")

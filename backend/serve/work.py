@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker: takes jobs from the queue, runs them one after another and turns whatever happens into events."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.faults import Fault
+from bridge.messages import Message, unpack_shot, unpack_track
+
+from .jobs import Chore, Job, JobQueue, Progress, cancelled
+from .runner import Runner
+
+LONGEST_PREVIEW_SIDE = 512
+TAIL_LINES = 60
+log = logging.getLogger("autter.serve")
+
+
+class LogTail(logging.Handler):
+    """Keeps the last log lines for the report of a failed job."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps a record."""
+        self._lines.extend(self.format(record).splitlines())
+
+    def text(self) -> str:
+        """The last lines, oldest first."""
+        return "\n".join(self._lines)
+
+
+def run_jobs(jobs: JobQueue, runner: Runner, tail: LogTail) -> None:
+    """Runs jobs until the queue is closed."""
+    while (job := jobs.next()) is not None:
+        if not isinstance(job, Job):
+            _do(job)
+            continue
+        try:
+            final = run_one(job, runner, tail)
+        finally:
+            jobs.finished()  # before the result is told: who asks for the status then gets the truth
+        job.sink.put(final)
+
+
+def _do(chore: Chore) -> None:
+    try:
+        chore()
+    except Exception:  # nobody waits for it; the log has it
+        log.exception("%s failed", getattr(chore, "__name__", "a chore"))
+
+
+def run_one(job: Job, runner: Runner, tail: LogTail) -> Message:
+    """Runs one job. The message that ends it, ``result`` or ``failed``; never raises."""
+    job.tell("started")
+    log.info("job %s: %s", job.number, job.request.kind)
+    started = time.monotonic()
+    try:
+        if job.cancelled.is_set():
+            raise cancelled()
+        fields, arrays = _run(job, runner)
+        log.info("job %s: done in %.2f s", job.number, time.monotonic() - started)
+        return Message("result", job.number, fields, arrays)
+    except Fault as fault:
+        log.info("job %s: %s", job.number, fault.code)
+        return Message("failed", job.number, dict(fault.to_dict()))
+    except BaseException as error:  # also SystemExit from a library: only the job ends, not the backend
+        log.error("job %s failed\n%s", job.number, traceback.format_exc())
+        return Message("failed", job.number, dict(_unexpected(error, tail).to_dict()))
+
+
+def _run(job: Job, runner: Runner) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    request, progress = job.request, Progress(job)
+    if request.kind == "portrait":
+        return runner.portrait(_path(request, "path"), progress)
+    shot = unpack_shot(request)
+    if request.kind == "predict":
+        return runner.predict(shot, progress).to_message()
+    track = unpack_track(request)
+    if request.kind == "preview_frame":
+        return {}, {"image": runner.preview_frame(shot, track, _frame(request, track), progress)}
+    out, started = _path(request, "out_path"), time.monotonic()
+
+    def preview(image: NDArray[np.uint8]) -> None:
+        if progress.preview_due():
+            job.tell("preview", {}, {"image": smaller(image)})
+
+    report = runner.render(shot, track, out, progress, _frames(request, track), preview)
+    return {"path": str(out), "seconds": round(time.monotonic() - started, 3), "report": report}, {}
+
+
+def smaller(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``image`` (height, width, 3) with its longer side at most 512 pixels, by whole steps: for a quick look only."""
+    step = -(-max(image.shape[:2]) // LONGEST_PREVIEW_SIDE)
+    return np.ascontiguousarray(image[::step, ::step], np.uint8)
+
+
+def _path(request: Message, name: str) -> Path:
+    value = request.fields.get(name)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise Fault("path-invalid", f"The request names no proper {name.replace('_', ' ')}.", "Choose the file again.")
+    if not Path(value).is_absolute():  # the backend's current folder means nothing to the animator
+        raise Fault("path-invalid", f"The path {value!r} is not absolute.", "Save the .blend file, or choose the file again.")
+    return Path(value)
+
+
+def _frame(request: Message, track: Any) -> int:
+    value = request.fields.get("frame")
+    if type(value) is not int or not 0 <= value < len(track.landmarks):
+        raise Fault("frame-invalid", f"There is no frame {value} in a track of {len(track.landmarks)} frames.", "Predict the shot again.")
+    return value
+
+
+def _frames(request: Message, track: Any) -> tuple[int, int] | None:
+    value = request.fields.get("frames")
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 2 and all(type(item) is int for item in value):
+        first, end = value
+        if 0 <= first < end <= len(track.landmarks):
+            return first, end
+    raise Fault(
+        "frame-invalid", f"The range {value} does not lie in a track of {len(track.landmarks)} frames.", "Choose a range inside the shot."
+    )
+
+
+def _unexpected(error: BaseException, tail: LogTail) -> Fault:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return Fault(
+            "out-of-memory",
+            "There was not enough memory for this job.",
+            "Use Free memory, a smaller crop or fewer frames, and try again.",
+            tail.text(),
+        )
+    return Fault(
+        "internal", f"The backend stumbled: {type(error).__name__}: {error}", "Use Copy report and send it to the developers.", tail.text()
+    )

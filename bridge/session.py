@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The life of one backend process as seen by the client: start, connect, exchange messages, notice the end.
+
+All waiting happens in the threads of this file. They talk to the client through two queues and never touch its state.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from . import PROTOCOL, VERSION
+from .channel import HANDSHAKE_SECONDS, Channel, connect, deadline
+from .faults import Fault
+from .log import BackendLog
+from .messages import Message, decode, encode
+from .process import START_SECONDS, STOP_SECONDS, BackendProcess, died
+from .versions import check_backend
+
+MOST_WAITING = 500  # events that nobody polls for; beyond it progress and previews are left out
+DROPPABLE = frozenset(("progress", "preview"))
+LAST_WORDS_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The session is over; ``fault`` says why, None after ``stop``."""
+
+    fault: Fault | None
+
+
+Arrival = Message | Ended
+Preparation = Callable[[], Message]
+
+
+class Session:
+    """Starts at once, in threads of its own. ``arrivals`` ends with an ``Ended``."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: BackendLog, start_seconds: float = START_SECONDS) -> None:
+        self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[tuple[int | None, Preparation] | None] = queue.SimpleQueue()
+        self._command, self._environment, self._log, self._start_seconds = list(command), environment, log, start_seconds
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()  # guards _process between the session's thread and stop()
+        self._process: BackendProcess | None = None
+        self._channel_fault: Fault | None = None
+        self._thread = threading.Thread(target=self._run, name="autter-backend", daemon=True)
+        self._thread.start()
+
+    def send(self, job: int | None, prepare: Preparation) -> None:
+        """Queues a message; ``prepare`` makes it in the sending thread, so that large arrays are copied there."""
+        self._outgoing.put((job, prepare))
+
+    def stop(self) -> None:
+        """Asks the backend to end; does not wait."""
+        self._stopping.set()
+        self.send(None, lambda: Message("shutdown"))
+        with self._lock:
+            if self._process is not None:
+                self._process.hang_up()
+
+    def end(self, timeout: float = STOP_SECONDS) -> None:
+        """``stop``, then at the latest after ``timeout`` seconds the end of the process, asked or not."""
+        self.stop()
+        self._thread.join(timeout)
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        fault: Fault | None
+        try:
+            fault = self._live()
+        except Fault as raised:
+            fault = raised
+        except Exception as error:  # a bug of ours must not leave the client waiting for ever
+            fault = Fault("internal", f"The add-on lost its backend: {type(error).__name__}: {error}.", "Copy the report and tell us.")
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.finish()
+        self._log.close()
+        self.arrivals.put(Ended(None if self._stopping.is_set() else fault))
+
+    def _live(self) -> Fault:
+        """From start to end; the fault that ended it."""
+        process = BackendProcess(self._command, self._environment, self._log)
+        with self._lock:
+            self._process = process
+            if self._stopping.is_set():
+                process.hang_up()
+        ready = process.ready(self._start_seconds)
+        check_backend(ready.protocol, ready.version)
+        channel = connect(ready.address, process.token)
+        try:
+            self.arrivals.put(_greet(channel))
+        except (OSError, EOFError):
+            channel.release()
+            return died(process.wait(LAST_WORDS_SECONDS), self._log.tail())
+        threads = [
+            threading.Thread(target=work, args=(channel,), name=f"autter-{work.__name__}", daemon=True)
+            for work in (self._receive, self._transmit)
+        ]
+        for thread in threads:
+            thread.start()
+        threads[0].join()  # ends with the connection, and that with the process
+        status = process.wait(LAST_WORDS_SECONDS)
+        self._outgoing.put(None)
+        threads[1].join(LAST_WORDS_SECONDS)
+        channel.release()
+        if status is None:
+            process.kill()
+        else:
+            process.finish()
+        return self._channel_fault or died(status, self._log.tail())
+
+    def _receive(self, channel: Channel) -> None:
+        try:
+            while True:
+                message = decode(channel.receive())
+                if message.kind in DROPPABLE and self.arrivals.qsize() > MOST_WAITING:
+                    continue
+                self.arrivals.put(message)
+        except Fault as fault:
+            self._channel_fault = fault
+        except (OSError, EOFError):
+            pass  # the backend is gone: _live looks at its exit status
+        finally:
+            channel.close()
+
+    def _transmit(self, channel: Channel) -> None:
+        while (item := self._outgoing.get()) is not None:
+            job, prepare = item
+            try:
+                data = encode(prepare())
+            except Exception as error:  # the caller's data cannot be sent: its job fails, the others go on
+                fault = (
+                    error
+                    if isinstance(error, Fault)
+                    else Fault(
+                        "message-malformed", f"The job cannot be sent: {type(error).__name__}: {error}.", "Copy the report and tell us."
+                    )
+                )
+                self.arrivals.put(Message("failed", job, dict(fault.to_dict())))
+                continue
+            try:
+                channel.send(data)
+            except OSError:
+                with suppress(OSError):
+                    channel.close()
+                return
+
+
+def _greet(channel: Channel) -> Message:
+    """Exchanges hellos; the backend's. Raises Fault ``protocol-mismatch``, or OSError or EOFError if it does not answer."""
+    with deadline(channel, HANDSHAKE_SECONDS):
+        channel.send(encode(Message("hello", None, {"protocol": PROTOCOL, "version": VERSION})))
+        answer = decode(channel.receive())
+    if answer.kind == "failed":
+        raise Fault.from_dict(answer.fields)
+    check_backend(answer.fields.get("protocol"), answer.fields.get("version"))
+    return answer

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backend for the process tests: the real server with a runner whose work is to wait. Started as a script.
+
+The portrait's name tells what a job does: ``slow`` reports progress for a minute, ``fast`` answers at once, ``deaf``
+works for a minute without looking at its cancellation, ``crash`` ends the process, ``stumble`` raises.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from backend.serve.server import serve_with
+from bridge.faults import Fault
+from bridge.shot import Track
+
+
+class SlowRunner:
+    """Stands in for the pipeline."""
+
+    def warm_up(self) -> str:
+        return "test device"
+
+    def portrait(self, path, progress):
+        self._act(path.name, progress)
+        return {"portrait_size": [640, 480]}, {"landmarks": np.zeros((162, 2), np.float32), "mesh": np.zeros((478, 3), np.float32)}
+
+    def predict(self, shot, progress):
+        self._act(Path(shot.portrait).name, progress)
+        landmarks = np.arange(shot.frame_count * 324, dtype=np.float32).reshape(-1, 162, 2)
+        return Track(landmarks, np.zeros_like(landmarks), shot.fps, (640, 480), landmarks[0], shot.au_values)
+
+    def render(self, shot, track, out, progress, frames, preview):
+        partial = out.with_suffix(".partial")
+        partial.write_bytes(b"half")
+        try:
+            for _ in range(3):
+                preview(np.full((1000, 800, 3), 7, np.uint8))
+            self._act(Path(shot.portrait).name, progress)
+        except Fault:
+            partial.unlink()
+            raise
+        os.replace(partial, out)
+        return {"frames": len(track.landmarks)}
+
+    def preview_frame(self, shot, track, frame, progress):
+        return np.full((48, 64, 3), frame, np.uint8)
+
+    def free_memory(self):
+        print("memory freed")  # on standard output, as careless libraries do
+
+    def _act(self, name, progress):
+        print(f"doing {name}")
+        if name == "crash":
+            print("last words", file=sys.stderr)
+            os._exit(3)
+        if name == "stumble":
+            raise RuntimeError("a bug in the pipeline")
+        if name == "deaf":
+            time.sleep(60)
+        for step in range(6000 if name == "slow" else 2):
+            progress(step, 6000, "waiting")
+            time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    assert sys.argv[1:] in ([], ["--no-parent-watch"])
+    serve_with(SlowRunner(), parent_watch="--no-parent-watch" not in sys.argv)
