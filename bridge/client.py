@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from . import paths
 from .faults import Fault
-from .log import BackendLog
 from .messages import Message, pack_shot
 from .process import START_SECONDS, RestartLimiter, child_environment, command_line
 from .session import Ended, Session
@@ -100,8 +99,7 @@ class Client:
             self.state, self.last_fault = BackendState.FAILED, fault
             raise
         self.state, self.last_fault = BackendState.STARTING, None
-        log = BackendLog(self.log_path)
-        self._session = Session(self._command, child_environment(self._environment), log, self._start_seconds)
+        self._session = Session(self._command, child_environment(self._environment), self.log_path, self._start_seconds)
 
     def find_portrait(self, path: str | Path) -> int:
         """Result: header ``portrait_size`` [width, height]; arrays ``landmarks`` (162, 2), ``mesh`` (478, 3), float32 pixels."""

@@ -8,6 +8,8 @@ iris centres 2 (left, right); within a group the points follow its contour.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 EYE_LEFT = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
@@ -81,7 +83,7 @@ def _ring(mesh_indices: tuple[int, ...]) -> list[tuple[int, int]]:
 
 def _line(mesh_indices: tuple[int, ...]) -> list[tuple[int, int]]:
     points = _ours(mesh_indices)
-    return list(zip(points, points[1:]))
+    return list(pairwise(points))
 
 
 CONTOUR_EDGES: tuple[tuple[int, int], ...] = tuple(
@@ -108,20 +110,20 @@ def _mirror() -> tuple[int, ...]:
     lips_inner_lower = LIPS_INNER[:11]
     lips_inner_upper = (LIPS_INNER[10], *LIPS_INNER[11:], LIPS_INNER[0])
     for row in (lips_outer_lower, lips_outer_upper, lips_inner_lower, lips_inner_upper):
-        pairs.update(zip(row, reversed(row)))
+        pairs.update(zip(row, reversed(row), strict=True))
     for left, right in ((EYE_LEFT, EYE_RIGHT), (BROW_LEFT, BROW_RIGHT)):
-        pairs.update(zip(left, right))
-        pairs.update(zip(right, left))
+        pairs.update(zip(left, right, strict=True))
+        pairs.update(zip(right, left, strict=True))
     oval = (FACE_OVAL[0], *reversed(FACE_OVAL[1:]))
-    pairs.update(zip(FACE_OVAL, oval))
+    pairs.update(zip(FACE_OVAL, oval, strict=True))
     pairs.update({index: index for index in NOSE})
     nose_right = (97, 98, 64, 48, 115, 220, 45)
     nose_left = (326, 327, 294, 278, 344, 440, 275)
-    pairs.update(zip(nose_right, nose_left))
-    pairs.update(zip(nose_left, nose_right))
+    pairs.update(zip(nose_right, nose_left, strict=True))
+    pairs.update(zip(nose_left, nose_right, strict=True))
     # Iris rings run right, top, left, bottom in the image; mirroring swaps the outer and inner point.
-    for left, right in zip(IRIS_LEFT, (471, 470, 469, 472)):
-        pairs[left], pairs[right] = right, left
+    for iris_left, iris_right in zip(IRIS_LEFT, (471, 470, 469, 472), strict=True):
+        pairs[iris_left], pairs[iris_right] = iris_right, iris_left
     pairs.update({473: 468, 468: 473})
     return tuple(OF_MEDIAPIPE[pairs[mesh]] for mesh in MEDIAPIPE_INDICES)
 

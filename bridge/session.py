@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import PROTOCOL, VERSION
 from .channel import HANDSHAKE_SECONDS, Channel, connect, deadline
@@ -39,10 +40,11 @@ Preparation = Callable[[], Message]
 class Session:
     """Starts at once, in threads of its own. ``arrivals`` ends with an ``Ended``."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: BackendLog, start_seconds: float = START_SECONDS) -> None:
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log_path: Path, start_seconds: float = START_SECONDS) -> None:
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[tuple[int | None, Preparation] | None] = queue.SimpleQueue()
-        self._command, self._environment, self._log, self._start_seconds = list(command), environment, log, start_seconds
+        self._command, self._environment = list(command), environment
+        self._log_path, self._start_seconds = log_path, start_seconds
         self._stopping = threading.Event()
         self._lock = threading.Lock()  # guards _process between the session's thread and stop()
         self._process: BackendProcess | None = None
@@ -73,8 +75,9 @@ class Session:
 
     def _run(self) -> None:
         fault: Fault | None
+        log = BackendLog(self._log_path)
         try:
-            fault = self._live()
+            fault = self._live(log)
         except Fault as raised:
             fault = raised
         except Exception as error:  # a bug of ours must not leave the client waiting for ever
@@ -83,12 +86,12 @@ class Session:
         if process is not None:
             process.kill()
             process.finish()
-        self._log.close()
+        log.close()
         self.arrivals.put(Ended(None if self._stopping.is_set() else fault))
 
-    def _live(self) -> Fault:
+    def _live(self, log: BackendLog) -> Fault:
         """From start to end; the fault that ended it."""
-        process = BackendProcess(self._command, self._environment, self._log)
+        process = BackendProcess(self._command, self._environment, log)
         with self._lock:
             self._process = process
             if self._stopping.is_set():
@@ -98,25 +101,23 @@ class Session:
         channel = connect(ready.address, process.token)
         try:
             self.arrivals.put(_greet(channel))
+            self._converse(channel)
         except (OSError, EOFError):
+            pass  # it died while it said hello
+        finally:
             channel.release()
-            return died(process.wait(LAST_WORDS_SECONDS), self._log.tail())
-        threads = [
-            threading.Thread(target=work, args=(channel,), name=f"autter-{work.__name__}", daemon=True)
-            for work in (self._receive, self._transmit)
-        ]
-        for thread in threads:
-            thread.start()
-        threads[0].join()  # ends with the connection, and that with the process
         status = process.wait(LAST_WORDS_SECONDS)
+        process.kill()  # no connection, no use for it
+        process.finish()
+        return self._channel_fault or died(status, log.tail())
+
+    def _converse(self, channel: Channel) -> None:
+        """Sends and receives until the connection ends, and that ends with the process."""
+        sender = threading.Thread(target=self._transmit, args=(channel,), name="autter-transmit", daemon=True)
+        sender.start()
+        self._receive(channel)
         self._outgoing.put(None)
-        threads[1].join(LAST_WORDS_SECONDS)
-        channel.release()
-        if status is None:
-            process.kill()
-        else:
-            process.finish()
-        return self._channel_fault or died(status, self._log.tail())
+        sender.join(LAST_WORDS_SECONDS)
 
     def _receive(self, channel: Channel) -> None:
         try:

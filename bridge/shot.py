@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any
@@ -90,7 +91,7 @@ class Shot:
     @property
     def frame_count(self) -> int:
         """Number of frames, from the AU array."""
-        return int(self.au_values.shape[0])
+        return int(self.au_values.shape[0]) if self.au_values.ndim else 0
 
     def to_message(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Header fields and arrays for the socket or a shot folder."""
@@ -135,8 +136,10 @@ class Shot:
             )
         except ZeroDivisionError:
             raise frame_rate_fault("0") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise Fault("shot-invalid", f"The shot could not be read: {error}.", "Update the add-on or the backend so that both match.") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise Fault(
+                "shot-invalid", f"The shot could not be read: {error}.", "Update the add-on or the backend so that both match."
+            ) from None
         return shot.checked()
 
     def checked(self) -> Shot:
@@ -146,16 +149,34 @@ class Shot:
         if frames < 1:
             raise Fault("no-frames", "The shot has no frames.", "Set the end frame after the start frame.")
         if frames / self.fps > LONGEST_SHOT_SECONDS:
-            raise Fault("shot-too-long", f"The shot lasts {float(frames / self.fps) / 60:.0f} minutes; the longest is {LONGEST_SHOT_SECONDS / 60:.0f}.", "Split it into several shots.")
-        shapes = (("au_values", self.au_values, (frames, AU_COUNT)), ("au_keyed", self.au_keyed, (frames, AU_COUNT)))
-        shapes += (("head", self.head, (frames, len(HEAD_CHANNELS))), ("head_keyed", self.head_keyed, (frames, len(HEAD_CHANNELS))))
+            raise Fault(
+                "shot-too-long",
+                f"The shot lasts {float(frames / self.fps) / 60:.0f} minutes; the longest is {LONGEST_SHOT_SECONDS / 60:.0f}.",
+                "Split it into several shots.",
+            )
+        shapes: tuple[tuple[str, NDArray[Any], tuple[int, int]], ...] = (
+            ("au_values", self.au_values, (frames, AU_COUNT)),
+            ("au_keyed", self.au_keyed, (frames, AU_COUNT)),
+            ("head", self.head, (frames, len(HEAD_CHANNELS))),
+            ("head_keyed", self.head_keyed, (frames, len(HEAD_CHANNELS))),
+        )
         for name, array, shape in shapes:
             if array.shape != shape:
-                raise Fault("shot-invalid", f"The shot's {name} has shape {array.shape} instead of {shape}.", "Update the add-on or the backend so that both match.")
+                raise Fault(
+                    "shot-invalid",
+                    f"The shot's {name} has shape {array.shape} instead of {shape}.",
+                    "Update the add-on or the backend so that both match.",
+                )
         check_au_values(self.au_values, self.au_keyed)
         if not np.isfinite(self.head).all():
-            raise Fault("head-not-finite", "The head pose holds a value that is not a number.", "Look for a broken driver or key on yaw, pitch, roll, x, y or scale.")
-        if self.portrait_landmarks is not None and (self.portrait_landmarks.shape != (LANDMARK_COUNT, 2) or not np.isfinite(self.portrait_landmarks).all()):
+            raise Fault(
+                "head-not-finite",
+                "The head pose holds a value that is not a number.",
+                "Look for a broken driver or key on yaw, pitch, roll, x, y or scale.",
+            )
+        if self.portrait_landmarks is not None and (
+            self.portrait_landmarks.shape != (LANDMARK_COUNT, 2) or not np.isfinite(self.portrait_landmarks).all()
+        ):
             raise Fault("portrait-landmarks-invalid", "The portrait's fitted landmarks are damaged.", "Run Fit rig again.")
         return self
 
@@ -187,11 +208,17 @@ class Track:
             and self.motion.shape == (frames, LANDMARK_COUNT, 2)
             and self.portrait_landmarks.shape == (LANDMARK_COUNT, 2)
             and (self.aus is None or self.aus.shape == (frames, AU_COUNT))
+            and min(self.portrait_size) > 0
         )
         if not good:
-            raise Fault("track-invalid", "The landmark track does not hold 162 points for every frame.", "Make it again with `predict` or `track`.")
-        if not (np.isfinite(self.landmarks).all() and np.isfinite(self.portrait_landmarks).all()):
-            raise Fault("track-invalid", "The landmark track holds values that are not numbers.", "Make it again with `predict` or `track`.")
+            raise Fault(
+                "track-invalid", "The landmark track does not hold 162 points for every frame.", "Make it again with `predict` or `track`."
+            )
+        arrays = (self.landmarks, self.motion, self.portrait_landmarks) + (() if self.aus is None else (self.aus,))
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise Fault(
+                "track-invalid", "The landmark track holds values that are not numbers.", "Make it again with `predict` or `track`."
+            )
         return self
 
     def to_message(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -224,8 +251,10 @@ class Track:
             ).checked()
         except ZeroDivisionError:
             raise frame_rate_fault("0") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise Fault("track-invalid", f"The landmark track could not be read: {error}.", "Make it again with `predict` or `track`.") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise Fault(
+                "track-invalid", f"The landmark track could not be read: {error}.", "Make it again with `predict` or `track`."
+            ) from None
 
 
 def check_frame_rate(fps: Fraction) -> None:
@@ -236,7 +265,9 @@ def check_frame_rate(fps: Fraction) -> None:
 
 def frame_rate_fault(given: str) -> Fault:
     """The fault for a frame rate that no scene can have."""
-    return Fault("frame-rate", f"A frame rate of {given} frames a second is not possible.", "Use a rate from 1 to 240, e.g. 24, 25 or 30000/1001.")
+    return Fault(
+        "frame-rate", f"A frame rate of {given} frames a second is not possible.", "Use a rate from 1 to 240, e.g. 24, 25 or 30000/1001."
+    )
 
 
 def check_au_values(values: NDArray[np.float32], keyed: NDArray[np.bool_]) -> None:
@@ -247,14 +278,36 @@ def check_au_values(values: NDArray[np.float32], keyed: NDArray[np.bool_]) -> No
     bad = keyed & ~np.isfinite(values)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise Fault("au-not-finite", f"{AU_KEYS[column]} is not a number in row {row}.", "Look for a broken key or driver, or leave the AU free.")
+        raise Fault(
+            "au-not-finite", f"{AU_KEYS[column]} is not a number in row {row}.", "Look for a broken key or driver, or leave the AU free."
+        )
     bad = keyed & ((values < 0) | (values > MAXIMUM_INTENSITY))
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise Fault("au-range", f"{AU_KEYS[column]} is {values[row, column]:g} in row {row}; AU intensities run from 0 to 5.", "Change the key, or divide the curve if it is in another unit.")
+        raise Fault(
+            "au-range",
+            f"{AU_KEYS[column]} is {values[row, column]:g} in row {row}; AU intensities run from 0 to 5.",
+            "Change the key, or divide the curve if it is in another unit.",
+        )
 
 
 def _known_fields(kind: type[Any], data: dict[str, Any]) -> Any:
-    """``kind`` from the fields it knows; later versions may send more."""
-    names = {item.name for item in fields(kind)}
-    return kind(**{name: value for name, value in data.items() if name in names})
+    """``kind`` from the fields it knows; later versions may send more. Raises TypeError or ValueError on other types."""
+    known = {item.name: str(item.type) for item in fields(kind)}
+    return kind(**{name: _typed(name, value, known[name]) for name, value in data.items() if name in known})
+
+
+def _typed(name: str, value: Any, kind: str) -> Any:
+    """``value`` as the annotation ``kind`` of its field says: a number from a socket may be anything."""
+    if value is None and kind.endswith("| None"):
+        return None
+    wanted: dict[str, tuple[type, ...]] = {"bool": (bool,), "str": (str,), "int": (int,), "float": (int, float)}
+    kind = kind.split(" ")[0]
+    if not isinstance(value, wanted[kind]) or (isinstance(value, bool) and kind != "bool"):
+        raise TypeError(f"{name} is not a {kind}")
+    if kind != "float":
+        return value
+    number = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is not a finite number")
+    return number

@@ -46,9 +46,14 @@ def watch(ended: Callable[[str], None], *, child: bool) -> None:
 
 def handle_signals(ended: Callable[[str], None]) -> None:
     """Ends orderly on SIGTERM, SIGINT and SIGHUP. Main thread only."""
+
+    def handle(received: int, _frame: object) -> None:
+        # In a thread: the main thread may at this moment hold the very lock that `ended` needs.
+        _start(lambda: ended(signal.Signals(received).name))
+
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, lambda received, _frame: ended(signal.Signals(received).name))
+            signal.signal(number, handle)
 
 
 def limit_ending(seconds: float) -> None:
