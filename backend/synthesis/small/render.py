@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frames of a shot: portrait and landmark track in, pictures of the portrait's own size out, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .conditions import frame_conditions, to_signed
+from .crop import resized, shot_crop
+from .paste import Paste
+from .runtime import NETWORK_SIDE, Runtime, default_runtime
+from .sampler import sample, shot_noise
+from .warp import apply_field, landmark_warp
+
+PREROLL = 4  # frames rendered before the first one asked for, so that a range agrees with the whole
+_DETAIL = 2  # the portrait's detail is kept up to this many times the crop size
+
+Picture = NDArray[np.uint8]
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CropFrame:
+    """One rendered crop. ``picture``, ``warped``: (3, s, s) float32 -1..1; ``field``: (nodes, nodes, 2); ``kept``: see ``Warp``."""
+
+    picture: Array
+    warped: Array
+    field: Array
+    kept: float
+
+
+class CropRenderer:
+    """Renders the square crop of one shot frame after frame, each conditioned on the one before."""
+
+    def __init__(self, portrait: Picture, portrait_points: Array, *, steps: int = 2, seed: int = 0, runtime: Runtime | None = None) -> None:
+        """``portrait``: (256, 256, 3) uint8 crop; ``portrait_points``: (162, 2) crop coordinates."""
+        self.runtime = runtime or default_runtime()
+        self.portrait, self.points, self.steps = portrait, portrait_points, steps
+        self.signed = to_signed(portrait)
+        self.noise = shot_noise(seed, portrait.shape[0])
+        self.previous: Array | None = None
+
+    def __call__(self, points: Array, intensities: Array | None) -> CropFrame:
+        """The frame at landmarks ``points`` (162, 2), crop coordinates, and AU ``intensities`` (18,) 0..5 or None."""
+        warp = landmark_warp(self.points, points)
+        first = to_signed(apply_field(self.portrait, warp.field))
+        conditions = frame_conditions(warp, first, self.signed, points, intensities, self.previous)
+        fine, coarse, flow, mask = self.runtime.trunk(conditions)
+        field = warp.field + flow.transpose(1, 2, 0)
+        warped = to_signed(apply_field(self.portrait, field))
+        picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
+        self.previous = np.clip(picture, -1, 1)
+        return CropFrame(self.previous, warped, field, warp.kept)
+
+
+def render_frames(
+    portrait: Picture,
+    portrait_landmarks: Array,
+    landmarks: Array,
+    aus: Array | None,
+    *,
+    steps: int = 2,
+    size: int = 256,
+    seed: int = 0,
+    first_frame: int = 0,
+    frame_count: int | None = None,
+    runtime: Runtime | None = None,
+) -> Iterator[Picture]:
+    """Pictures (h, w, 3) uint8 of the portrait's size, one for each row of the track, made as they are asked for.
+
+    ``portrait``: (h, w, 3) uint8. ``portrait_landmarks``: (162, 2) pixels, in the track's convention. ``landmarks``:
+    (frames, 162, 2) pixels of the whole shot. ``aus``: (frames, 18) 0..5, or None where not known. ``size``: 256 or 512, the
+    resolution of the face; the network works at 256, and 512 keeps more of the portrait's own detail.
+    ``first_frame``, ``frame_count``: the rows wanted, all by default; the crop is chosen from the whole track and a few rows
+    before the first are rendered silently, so a range looks as it does in the whole.
+    Raises Fault ``weights-missing`` or ``weights-mismatch``.
+    """
+    crop = shot_crop(portrait_landmarks, landmarks)
+    whole = crop.cut(portrait)
+    detail = resized(whole, min(crop.side, _DETAIL * size))
+    paste = Paste(portrait, crop, detail)
+    renderer = CropRenderer(resized(whole, NETWORK_SIDE), crop.to_unit(portrait_landmarks), steps=steps, seed=seed, runtime=runtime)
+    last = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
+    for row in range(max(first_frame - PREROLL, 0), last):
+        frame = renderer(crop.to_unit(landmarks[row]), None if aus is None else aus[row])
+        if row >= first_frame:
+            yield paste(frame.field, frame.warped, frame.picture)
+
+
+def warp_only_frames(portrait: Picture, portrait_landmarks: Array, landmarks: Array) -> Iterator[Picture]:
+    """The same without the network: the baseline that it is measured against."""
+    crop = shot_crop(portrait_landmarks, landmarks)
+    whole = crop.cut(portrait)
+    paste = Paste(portrait, crop, whole)
+    start = crop.to_unit(portrait_landmarks)
+    for row in landmarks:
+        field = landmark_warp(start, crop.to_unit(row)).field
+        warped = to_signed(apply_field(whole, field))
+        yield paste(field, warped, warped)

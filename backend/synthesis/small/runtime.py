@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running the network: ONNX Runtime on the processor, torch on a graphics card. Both give the same numbers to 1e-3."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge import paths
+
+from .conditions import Conditions
+from .weights import WEIGHTS, checked_digest, load_network
+
+Array = NDArray[np.float32]
+NETWORK_SIDE = 256  # pixels a side at which the shipped network was trained
+_MOST_THREADS = 8  # more do not help a net of this size
+_EXPORT_VERSION = 1  # part of the cached file's name: raise it when the graph changes with the same weights
+_LOG = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """One network, ready to run on one frame at a time; arrays without a batch axis."""
+
+    device: str
+
+    def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
+        """Fine features, coarse features, flow (2, nodes, nodes), mask (1, side, side)."""
+        ...
+
+    def denoise(self, noisy: Array, time: float, warped: Array, mask: Array, fine: Array, coarse: Array) -> Array:
+        """The clean picture (3, side, side) -1..1 predicted from a noisy one."""
+        ...
+
+
+class TorchRuntime:
+    """The network in torch, on any device."""
+
+    def __init__(self, weights: Path = WEIGHTS, device: str = "cpu") -> None:
+        import torch
+
+        self.device = device
+        self._torch = torch
+        self._network = load_network(weights).to(device, memory_format=torch.channels_last)
+
+    def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
+        """See ``Runtime``."""
+        with self._torch.inference_mode():
+            outputs = self._network.trunk(*map(self._tensor, (conditions.images, conditions.geometry, conditions.aus)))
+        fine, coarse, flow, mask = (output[0].float().cpu().numpy() for output in outputs)
+        return fine, coarse, flow, mask
+
+    def denoise(self, noisy: Array, time: float, warped: Array, mask: Array, fine: Array, coarse: Array) -> Array:
+        """See ``Runtime``."""
+        with self._torch.inference_mode():
+            inputs = [self._tensor(array) for array in (noisy, warped, mask, fine, coarse)]
+            picture = self._network.denoiser(*inputs, self._torch.tensor([time], dtype=self._torch.float32, device=self.device))
+        return np.asarray(picture[0].float().cpu().numpy())
+
+    def _tensor(self, array: Array) -> Any:
+        return self._torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
+
+
+class OnnxRuntime:
+    """The network in ONNX Runtime on the processor. Threads never spin: waiting cores belong to others."""
+
+    device = "cpu"
+
+    def __init__(self, weights: Path = WEIGHTS, threads: int | None = None, side: int = NETWORK_SIDE) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or processor_threads()
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._trunk, self._denoiser = (
+            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in exported_graphs(weights, side)
+        )
+
+    def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
+        """See ``Runtime``."""
+        feed = {"images": conditions.images[None], "geometry": conditions.geometry[None], "aus": conditions.aus[None]}
+        fine, coarse, flow, mask = (output[0] for output in self._trunk.run(None, feed))
+        return fine, coarse, flow, mask
+
+    def denoise(self, noisy: Array, time: float, warped: Array, mask: Array, fine: Array, coarse: Array) -> Array:
+        """See ``Runtime``."""
+        feed = {"noisy": noisy, "warped": warped, "mask": mask, "fine": fine, "coarse": coarse}
+        batch = {name: np.ascontiguousarray(array[None], np.float32) for name, array in feed.items()}
+        return np.asarray(self._denoiser.run(None, {**batch, "time": np.array([time], np.float32)})[0][0])
+
+
+def processor_threads() -> int:
+    """Threads for the network: the processors this process may use, at most eight."""
+    try:
+        available = len(os.sched_getaffinity(0))
+    except AttributeError:  # Windows and macOS
+        available = os.cpu_count() or 1
+    return max(1, min(available, _MOST_THREADS))
+
+
+def exported_graphs(weights: Path, side: int) -> tuple[Path, Path]:
+    """ONNX files of trunk and denoiser in the cache, named by the weights' checksum; made on first use."""
+    digest = checked_digest(weights)
+    stem = f"small-{digest[:16]}-{side}-v{_EXPORT_VERSION}"
+    targets = tuple(paths.cache_dir() / "onnx" / f"{stem}.{part}.onnx" for part in ("trunk", "denoiser"))
+    if not all(target.is_file() for target in targets):
+        _export(weights, side, targets[0], targets[1])
+    return targets[0], targets[1]
+
+
+def _export(weights: Path, side: int, trunk_target: Path, denoiser_target: Path) -> None:
+    """Traces the network at batch 1; each file is written beside its place and renamed, so two processes may race."""
+    import torch
+
+    network = load_network(weights)
+    nodes = side // network.config.patch
+    conditions = (torch.zeros(1, 13, side, side), torch.zeros(1, 3, nodes, nodes), torch.zeros(1, 19))
+    with torch.no_grad():
+        fine, coarse, _, mask = network.trunk(*conditions)
+    colours = torch.zeros(1, 3, side, side)
+    trunk_target.parent.mkdir(parents=True, exist_ok=True)
+    _trace(network.trunk, conditions, trunk_target, ["images", "geometry", "aus"], ["fine", "coarse", "flow", "mask"])
+    inputs = (colours, colours, mask, fine, coarse, torch.ones(1))
+    _trace(network.denoiser, inputs, denoiser_target, ["noisy", "warped", "mask", "fine", "coarse", "time"], ["picture"])
+
+
+def _trace(module: Any, inputs: tuple[Any, ...], target: Path, input_names: list[str], output_names: list[str]) -> None:
+    import warnings
+
+    import torch
+
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter announces its own retirement at every call
+        torch.onnx.export(module, inputs, str(partial), input_names=input_names, output_names=output_names, opset_version=17, dynamo=False)
+    os.replace(partial, target)
+
+
+@lru_cache(maxsize=2)
+def default_runtime(weights: Path = WEIGHTS, device: str | None = None) -> Runtime:
+    """The runtime for this machine: torch on a graphics card, else ONNX Runtime, else torch on the processor (logged).
+
+    ``device``: "cpu", "cuda" or "mps" to choose. Raises Fault ``weights-missing`` or ``weights-mismatch``.
+    """
+    chosen = device or _best_device()
+    if chosen != "cpu":
+        return TorchRuntime(weights, chosen)
+    try:
+        return OnnxRuntime(weights)
+    except (ImportError, OSError, RuntimeError) as error:
+        _LOG.warning("ONNX Runtime cannot be used (%s); falling back to the slower torch runtime.", error)
+        return TorchRuntime(weights, "cpu")
+
+
+def _best_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    mps = getattr(torch.backends, "mps", None)
+    return "mps" if mps is not None and mps.is_available() else "cpu"
