@@ -83,6 +83,14 @@ def is_ready(environment: Environment) -> bool:
 
 
 def set_up(environments: Sequence[Environment]) -> None:
+    """Make every environment that is not ready; let the backend's find this checkout."""
+    make_missing(environments)
+    if BACKEND in environments:
+        for folder in [*BACKEND.folder.glob("lib/python*/site-packages"), *BACKEND.folder.glob("Lib/site-packages")]:
+            (folder / "autter-source.pth").write_text(str(ROOT) + "\n")
+
+
+def make_missing(environments: Sequence[Environment]) -> None:
     """Make every environment that is not ready."""
     waiting = [environment for environment in environments if not is_ready(environment)]
     if not waiting:

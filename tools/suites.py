@@ -105,6 +105,7 @@ def run_suite(suite: Suite, scratch: Path, words: str) -> Suite:
     extra = {
         "AUTTER_HOME": str(scratch / "home"),
         "AUTTER_BACKEND_PYTHON": str(BACKEND.interpreter),
+        "AUTTER_SOURCE": str(ROOT),
         "AUTTER_ZIP": str(release.zip_path()),
         "BLENDER_USER_RESOURCES": str(scratch / "blender"),
         "OMP_NUM_THREADS": "1",
