@@ -53,9 +53,9 @@ def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
         bpy.ops.autter.new_actor(filepath=shot["portrait"], wait=True)
         actor = scene.autter.actor
     with report.phase("voice and keys"):
-        bpy.ops.autter.add_voice(filepath=shot["audio"], frame=FIRST_FRAME)
-        scene.frame_start, scene.frame_end = FIRST_FRAME, FIRST_FRAME + voice_frames(scene, shot["audio"]) - 1
-        key_action_units(actor, shot["keys"], scene)
+        scene.frame_start = FIRST_FRAME
+        bpy.ops.autter.add_voice(filepath=shot["audio"], frame_start=FIRST_FRAME, fit_range=True)
+        key_action_units(shot["keys"], scene)
     with report.phase("predict"):
         bpy.ops.autter.predict(wait=True)
     with report.phase("render"):
@@ -80,25 +80,12 @@ def prepare_scene(fps: list[int], path: Path) -> bpy.types.Scene:
     return scene
 
 
-def voice_frames(scene: bpy.types.Scene, audio: str) -> int:
-    """Length of the voice in scene frames, the last one filled up."""
-    import aud
-
-    sound = aud.Sound(audio)
-    samples, rate = sound.length, sound.specs[0]
-    return max(1, int(np.ceil(samples / rate * scene.render.fps / scene.render.fps_base - 1e-6)))
-
-
-def key_action_units(actor: bpy.types.Object, keys: dict[str, list[list[float]]], scene: bpy.types.Scene) -> None:
-    """Key every AU of the table on the actor's custom properties, as I over a slider does."""
+def key_action_units(keys: dict[str, list[list[float]]], scene: bpy.types.Scene) -> None:
+    """Key every AU of the table on the actor, as I over its slider does."""
     rate = scene.render.fps / scene.render.fps_base
     for key, points in keys.items():
-        if key not in actor:
-            print(f"AUTTER {key} is not one of the actor's Action Units and is left out", flush=True)
-            continue
         for seconds, value in points:
-            actor[key] = float(value)
-            actor.keyframe_insert(f'["{key}"]', frame=FIRST_FRAME + seconds * rate)
+            bpy.ops.autter.key_au(key=key, frame=FIRST_FRAME + seconds * rate, value=value)
 
 
 def write_rig(actor: bpy.types.Object, scene: bpy.types.Scene, path: Path) -> None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 HEADER = "# SPDX-License-Identifier: GPL-3.0-or-later"
 LONGEST_FILE = 450
 # Written in pieces so that this file does not hold what it looks for.
-MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(" + "|".join(("w" + "ork", "ro" + "ot", "o" + "pt", "t" + "mp")) + r")/[\w.]")
+MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(" + "|".join(("w" + "ork", "ro" + "ot", "o" + "pt", "t" + "mp")) + r")/(?!homebrew)[\w.]")
 OTHER_WORDS = re.compile("|".join(("an" + "thropic", "cla" + "ude", "chat" + "gpt", "arti" + "factory", r"issue\s+#?\d")), re.IGNORECASE)
 
 
