@@ -8,7 +8,6 @@ What is left in the output folder: talk.mp4, shot.blend, sheet.png. The movie is
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -47,10 +46,11 @@ def run(choice: argparse.Namespace) -> int:
     shot["zip"] = str(release.build_zip(blender, anew=False))
     out = Path(shot["out"])
     make_folder(out)
-    say("==> Shooting in Blender ({})".format(blender.name))
     with tempfile.TemporaryDirectory(prefix="autter-demo-") as scratch:
         shot["result"] = str(Path(scratch) / "result.json")
         shot["rig"] = str(Path(scratch) / "rig.npz")
+        look_at_input(shot, Path(scratch))
+        say("==> Shooting in Blender ({})".format(blender.name))
         result = shoot(blender, shot, Path(scratch))
         say("==> Reading the movie back and drawing the sheet")
         facts = draw_sheet(shot, Path(scratch))
@@ -70,7 +70,6 @@ def check_arguments(choice: argparse.Namespace) -> Dict[str, Any]:
             kind = {"portrait": "portrait", "audio": "recording", "aus": "table of Action Units"}[name]
             raise BuildFault("The {} {} is not there.".format(kind, path), "Check the path after --{}.".format(name))
         shot[name] = str(path.resolve())
-    shot["keys"] = read_keys(Path(shot["aus"]))
     return shot
 
 
@@ -84,44 +83,6 @@ def frame_rate(text: str) -> Fraction:
         raise BuildFault("A frame rate of {} is not possible.".format(text), "Use a rate from 1 to 240.")
     ntsc = Fraction(round(rate) * 1000, 1001)
     return ntsc if rate != ntsc and abs(rate - ntsc) < Fraction(1, 100) and rate.denominator != 1 else rate
-
-
-def read_keys(path: Path) -> Dict[str, List[List[float]]]:
-    """Keys per AU from an OpenFace table: ``{"AU12": [[seconds, value], ...]}``, only where the curve bends."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [{(name or "").strip(): value for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BuildFault("{} could not be read as a CSV file: {}.".format(path.name, error)) from None
-    columns = sorted({name for row in rows for name in row if name.startswith("AU") and name.endswith(("_r", "_c"))})
-    columns = [name for name in columns if name.endswith("_r") or (name == "AU28_c" and "AU28_r" not in columns)]
-    if not rows or not columns:
-        raise BuildFault("{} holds no Action Units.".format(path.name), "It needs OpenFace's columns: timestamp, AU01_r ... AU45_r.")
-    keys: Dict[str, List[List[float]]] = {}
-    for column in columns:
-        points = [[number(row, "timestamp", path), number(row, column, path)] for row in rows]
-        keys[column[:4]] = where_it_bends(points)
-    return keys
-
-
-def number(row: Dict[str, Any], column: str, path: Path) -> float:
-    """One cell as a number."""
-    try:
-        return float(row[column])
-    except (KeyError, TypeError, ValueError):
-        raise BuildFault("{} has no number in column {}.".format(path.name, column), "Every row needs a timestamp and a value.") from None
-
-
-def where_it_bends(points: List[List[float]], tolerance: float = 0.02) -> List[List[float]]:
-    """The first and last point and those that a straight line between the kept ones would miss by ``tolerance``."""
-    if len(points) < 3:
-        return points
-    (x0, y0), (x1, y1) = points[0], points[-1]
-    misses = [abs(y - (y0 + (y1 - y0) * (x - x0) / ((x1 - x0) or 1.0))) for x, y in points]
-    worst = max(range(len(points)), key=lambda index: misses[index])
-    if misses[worst] <= tolerance or worst in (0, len(points) - 1):
-        return [points[0], points[-1]]
-    return where_it_bends(points[: worst + 1], tolerance)[:-1] + where_it_bends(points[worst:], tolerance)
 
 
 def blender_for(version: Optional[str]) -> Environment:
@@ -143,6 +104,25 @@ def make_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise BuildFault("Nothing can be written to {}: {}.".format(folder, error.strerror), "Choose another folder with --out.") from None
+
+
+def backend_answer(arguments: List[str], what: str) -> Dict[str, Any]:
+    """The JSON object that one of our modules prints last in the backend's Python."""
+    command = [str(BACKEND.interpreter), "-m", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if not done.stdout.strip():
+        raise BuildFault(what + " failed.", "Last lines:\n" + tail(done.stderr))
+    answer: Dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    if "fault" in answer:
+        raise BuildFault(answer["fault"])
+    return answer
+
+
+def look_at_input(shot: Dict[str, Any], scratch: Path) -> None:
+    """Check portrait, voice and table with the backend's own readers; the keys to set come back."""
+    request = scratch / "input.json"
+    request.write_text(json.dumps(shot), encoding="utf-8")
+    shot["keys"] = backend_answer(["tools.demo_input", str(request)], "Reading the input")["keys"]
 
 
 def shoot(blender: Environment, shot: Dict[str, Any], scratch: Path) -> Dict[str, Any]:
@@ -183,12 +163,9 @@ def shoot(blender: Environment, shot: Dict[str, Any], scratch: Path) -> Dict[str
 def draw_sheet(shot: Dict[str, Any], scratch: Path) -> Dict[str, Any]:
     """Check the movie and draw the contact sheet with the backend's Python."""
     out = Path(shot["out"])
-    command = [str(BACKEND.interpreter), "-m", "tools.contact_sheet", "--portrait", shot["portrait"], "--movie", str(out / "talk.mp4")]
-    command += ["--rig", shot["rig"], "--voice", shot["audio"], "--out", str(out / "sheet.png")]
-    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if not done.stdout.strip():
-        raise BuildFault("The contact sheet could not be drawn.", "Last lines:\n" + tail(done.stderr))
-    facts: Dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    arguments = ["tools.contact_sheet", "--portrait", shot["portrait"], "--movie", str(out / "talk.mp4")]
+    arguments += ["--rig", shot["rig"], "--voice", shot["audio"], "--out", str(out / "sheet.png")]
+    facts = backend_answer(arguments, "Drawing the contact sheet")
     if facts["wrong"]:
         raise BuildFault("The movie is not right. " + " ".join(facts["wrong"]))
     return facts

@@ -3,7 +3,7 @@
 
     python demo_scene.py SHOT.json
 
-SHOT.json holds zip, portrait, audio, keys (per AU: seconds and values), fps, out, rig and result (files to write).
+SHOT.json holds zip, portrait, audio, keys (per AU: frame from 0 and value), fps, out, rig and result (files to write).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
     with report.phase("voice and keys"):
         scene.frame_start = FIRST_FRAME
         bpy.ops.autter.add_voice(filepath=shot["audio"], frame_start=FIRST_FRAME, fit_range=True)
-        key_action_units(shot["keys"], scene)
+        key_action_units(shot["keys"])
     with report.phase("predict"):
         bpy.ops.autter.predict(wait=True)
     with report.phase("render"):
@@ -80,12 +80,11 @@ def prepare_scene(fps: list[int], path: Path) -> bpy.types.Scene:
     return scene
 
 
-def key_action_units(keys: dict[str, list[list[float]]], scene: bpy.types.Scene) -> None:
+def key_action_units(keys: dict[str, list[list[float]]]) -> None:
     """Key every AU of the table on the actor, as I over its slider does."""
-    rate = scene.render.fps / scene.render.fps_base
     for key, points in keys.items():
-        for seconds, value in points:
-            bpy.ops.autter.key_au(key=key, frame=FIRST_FRAME + seconds * rate, value=value)
+        for frame, value in points:
+            bpy.ops.autter.key_au(key=key, frame=FIRST_FRAME + frame, value=value)
 
 
 def write_rig(actor: bpy.types.Object, scene: bpy.types.Scene, path: Path) -> None:
