@@ -125,12 +125,12 @@ class Shot:
                 fps=Fraction(int(numerator), int(denominator)),
                 portrait=str(header["portrait"]),
                 voice=tuple(_known_fields(Voice, piece) for piece in header.get("voice", [])),
-                au_values=np.asarray(arrays["au_values"], np.float32),
+                au_values=_float32(arrays["au_values"]),
                 au_keyed=np.asarray(arrays["au_keyed"]).astype(bool),
-                head=np.asarray(arrays["head"], np.float32),
+                head=_float32(arrays["head"]),
                 head_keyed=np.asarray(arrays["head_keyed"]).astype(bool),
                 seed=int(header.get("seed", 0)),
-                portrait_landmarks=None if fitted is None else np.asarray(fitted, np.float32),
+                portrait_landmarks=None if fitted is None else _float32(fitted),
                 motion=_known_fields(MotionSettings, header.get("motion", {})),
                 render=_known_fields(RenderSettings, header.get("render", {})),
             )
@@ -239,15 +239,15 @@ class Track:
         try:
             numerator, denominator = header["fps"]
             width, height = header["portrait_size"]
-            landmarks = np.asarray(arrays["landmarks"], np.float32)
+            landmarks = _float32(arrays["landmarks"])
             aus = arrays.get("aus")
             return cls(
                 landmarks=landmarks,
-                motion=np.asarray(arrays.get("motion", np.zeros_like(landmarks)), np.float32),
+                motion=_float32(arrays.get("motion", np.zeros_like(landmarks))),
                 fps=Fraction(int(numerator), int(denominator)),
                 portrait_size=(int(width), int(height)),
-                portrait_landmarks=np.asarray(arrays["portrait_landmarks"], np.float32),
-                aus=None if aus is None else np.asarray(aus, np.float32),
+                portrait_landmarks=_float32(arrays["portrait_landmarks"]),
+                aus=None if aus is None else _float32(aus),
             ).checked()
         except ZeroDivisionError:
             raise frame_rate_fault("0") from None
@@ -311,3 +311,9 @@ def _typed(name: str, value: Any, kind: str) -> Any:
     if not math.isfinite(number):
         raise ValueError(f"{name} is not a finite number")
     return number
+
+
+def _float32(array: Any) -> NDArray[np.float32]:
+    """``array`` as float32; what is too large becomes infinite, which the checks then refuse."""
+    with np.errstate(over="ignore"):
+        return np.asarray(array, np.float32)
