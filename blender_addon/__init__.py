@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""AUtter: direct a talking portrait with FACS Action Units and a voice."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import (
+    backend_link,
+    handlers,
+    operators_actor,
+    operators_backend,
+    operators_predict,
+    operators_render,
+    operators_sample,
+    operators_voice,
+    panels,
+    preferences,
+    properties,
+    ticks,
+)
+
+_CLASS_MODULES = (
+    preferences,
+    operators_backend,
+    operators_actor,
+    operators_voice,
+    operators_predict,
+    operators_render,
+    operators_sample,
+    panels,
+)
+
+
+def register() -> None:
+    """Everything in order; ``unregister`` goes the other way."""
+    properties.register()
+    for module in _CLASS_MODULES:
+        for cls in module.CLASSES:
+            bpy.utils.register_class(cls)
+    handlers.register()
+    ticks.register()
+
+
+def unregister() -> None:
+    """Stops the timer first, then the backend, then takes the classes away."""
+    ticks.unregister()
+    handlers.unregister()
+    backend_link.close()
+    for module in reversed(_CLASS_MODULES):
+        for cls in reversed(module.CLASSES):
+            bpy.utils.unregister_class(cls)
+    properties.unregister()

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators that make an actor and that key or free its AUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import FloatProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from . import actors, backend_link, compat, curves, panel_state, use_results
+from .bridge.facs import AU_KEYS
+from .bridge.faults import Fault
+from .jobs import Job
+from .operators_base import AutterOperator, WaitingOperator, job_running, no_actor, no_backend
+from .reports import reporting, tell
+from .rig_layout import AU_PROPERTIES, HEAD_PROPERTIES
+
+PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.bmp;*.tif;*.tiff"
+ANIMATED = {item.key: item for item in AU_PROPERTIES + HEAD_PROPERTIES}
+
+
+def existing_file(path: str, code: str, what: str) -> Path:
+    """Absolute path of a file that a person chose; a Fault if there is none."""
+    found = Path(bpy.path.abspath(path)) if path else None
+    if found is None or not found.is_file():
+        raise Fault(code, f"There is no {what} at {found}." if found else f"No {what} is chosen.", "Choose a file.")
+    return found
+
+
+class AUTTER_OT_new_actor(WaitingOperator, bpy.types.Operator, ImportHelper):
+    """Make an actor from a portrait: its landmarks are found, and a rig is laid over it"""
+
+    bl_idname = "autter.new_actor"
+    bl_label = "New Actor from Portrait"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filter_glob: StringProperty(default=PICTURES, options={"HIDDEN"})
+    actor_name: StringProperty(name="Name", description="Name of the actor; empty: the file's name", options={"SKIP_SAVE"})
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs the backend, one portrait at a time."""
+        return no_backend() or job_running("portrait")
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Asks for the landmarks; the rig is built when they arrive."""
+        job = request_landmarks(context, existing_file(self.filepath, "portrait-missing", "portrait"), self.actor_name)
+        if self.waits():
+            tell(self, use_results.use(context, self.finish(context, job)))
+        return {"FINISHED"}
+
+
+def request_landmarks(context: bpy.types.Context, path: Path, name: str = "") -> Job:
+    """A portrait job under way."""
+    details = {"path": str(path), "name": name}
+    return backend_link.start_job("portrait", lambda client: client.find_portrait(path), backend_link.origin(context.scene), details)
+
+
+class ActorOperator(AutterOperator):
+    """Mixin of operators on the AUs and head pose of the present actor."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs an actor."""
+        return no_actor(context)
+
+    def known_key(self) -> str:
+        """The operator's ``key``, or a Fault that lists what there is."""
+        if self.key not in ANIMATED:
+            raise Fault("au-unknown", f'There is no AU or head channel "{self.key}".', f"Use one of {', '.join(ANIMATED)}.")
+        return self.key
+
+
+class AUTTER_OT_key_au(ActorOperator, bpy.types.Operator):
+    """Set a keyframe on an AU or head channel of the actor: from then on it is commanded, not filled in"""
+
+    bl_idname = "autter.key_au"
+    bl_label = "Key AU"
+    bl_options = {"REGISTER", "UNDO"}
+
+    key: StringProperty(name="AU", description="AU01 to AU45, or head_yaw, head_pitch, head_roll, head_x, head_y, head_scale")
+    frame: FloatProperty(name="Frame", description="Frame of the key; without it the current one", options={"SKIP_SAVE"})
+    value: FloatProperty(name="Value", description="Value of the key; without it the present one", options={"SKIP_SAVE"})
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """One keyframe in the active action, in the AU's group."""
+        actor, item = actors.require_actor(context), ANIMATED[self.known_key()]
+        value = self.value if self.properties.is_property_set("value") else float(actor[item.key])
+        if not item.minimum <= value <= item.maximum:
+            raise Fault("au-range", f"{item.key} cannot be {value:g}; it runs from {item.minimum:g} to {item.maximum:g}.", "Give a value in that range.")
+        frame = self.frame if self.properties.is_property_set("frame") else context.scene.frame_current_final
+        actor[item.key] = value
+        actor.keyframe_insert(item.data_path, frame=frame, group=item.group)
+        panel_state.forget()
+        return {"FINISHED"}
+
+
+class AUTTER_OT_free_au(ActorOperator, bpy.types.Operator):
+    """Delete all keyframes and the driver of an AU or head channel, so that the voice fills it in"""
+
+    bl_idname = "autter.free_au"
+    bl_label = "Free AU"
+    bl_options = {"REGISTER", "UNDO"}
+
+    key: StringProperty(name="AU", description="AU01 to AU45, or a head channel")
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Removes its f-curve from the active action, and its driver."""
+        actor, item = actors.require_actor(context), ANIMATED[self.known_key()]
+        data = actor.animation_data
+        if data is not None and data.action is not None:
+            bag = compat.bag_of(data.action, actor, compat.assigned_slot(data))
+            for curve in [curve for curve in bag.fcurves if curve.data_path == item.data_path]:
+                bag.fcurves.remove(curve)
+        actor.driver_remove(item.data_path)
+        actor[item.key] = item.default
+        actor.update_tag()
+        panel_state.forget()
+        if item.key in curves.commanded_keys(actor):
+            tell(self, f"{item.key} is still commanded by one of the actor's NLA strips.", "WARNING")
+        return {"FINISHED"}
+
+
+class AUTTER_OT_neutral(ActorOperator, bpy.types.Operator):
+    """Set every AU to 0 and the head as in the portrait, without touching keyframes"""
+
+    bl_idname = "autter.neutral"
+    bl_label = "Neutral"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Writes the defaults."""
+        actor = actors.require_actor(context)
+        for key in (*AU_KEYS, *(item.key for item in HEAD_PROPERTIES)):
+            actor[key] = ANIMATED[key].default
+        actor.update_tag()
+        panel_state.forget()
+        return {"FINISHED"}
+
+
+CLASSES = (AUTTER_OT_new_actor, AUTTER_OT_key_au, AUTTER_OT_free_au, AUTTER_OT_neutral)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Predict, and the internal operator that puts finished results into the file."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import IntProperty, StringProperty
+
+from . import actors, backend_link, shots, use_results, voices
+from .jobs import Job
+from .operators_base import AutterOperator, WaitingOperator, no_actor, no_backend
+from .reports import reporting, tell
+
+
+def no_voice(context: bpy.types.Context) -> str:
+    """Reason: nothing to listen to."""
+    return "" if voices.describe(context) else "Add a voice first"
+
+
+class RangedOperator(WaitingOperator):
+    """An operator on a frame range of an actor."""
+
+    actor: StringProperty(name="Actor", description="Name of the actor; empty: the selected one", options={"SKIP_SAVE"})
+    frame_first: IntProperty(name="First Frame", description="Without it the first frame of the preview range or scene", options={"SKIP_SAVE"})
+    frame_last: IntProperty(name="Last Frame", description="Without it the last frame of the preview range or scene", options={"SKIP_SAVE"})
+
+    def frames(self, context: bpy.types.Context) -> range:
+        """The range asked for."""
+        given = self.properties.is_property_set
+        whole = shots.frame_range(context.scene)
+        first = self.frame_first if given("frame_first") else whole.start
+        last = self.frame_last if given("frame_last") else whole.stop - 1
+        return shots.frame_range(context.scene, first, last)
+
+
+class AUTTER_OT_predict(RangedOperator, bpy.types.Operator):
+    """Predict the face's motion from the voice and the keyed AUs; your own keys on the rig are kept"""
+
+    bl_idname = "autter.predict"
+    bl_label = "Predict"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs an actor, a voice and a backend."""
+        return no_actor(context) or no_voice(context) or no_backend()
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Asks for a track; it is written to the rig when it arrives. A prediction under way is replaced."""
+        actor = actors.require_actor(context, self.actor)
+        job = request_prediction(context, actor, self.frames(context))
+        if self.waits():
+            tell(self, use_results.use(context, self.finish(context, job)))
+        return {"FINISHED"}
+
+
+def request_prediction(context: bpy.types.Context, actor: bpy.types.Object, frames: range) -> Job:
+    """A prediction under way; the actor's former one is given up."""
+    shot = shots.make_shot(context, actor, frames)
+    for former in list(backend_link.book.open.values()):
+        if former.kind == "predict" and former.origin.actor_uid == actor.session_uid:
+            backend_link.cancel(former.number)
+    return backend_link.start_job("predict", lambda client: client.predict(shot), backend_link.origin(context.scene, actor), {"shot": shot})
+
+
+class AUTTER_OT_another_take(AutterOperator, bpy.types.Operator):
+    """Draw another seed and predict again"""
+
+    bl_idname = "autter.another_take"
+    bl_label = "Another Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """As Predict."""
+        return AUTTER_OT_predict.disabled_reason(context)
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """The next seed."""
+        actor = actors.require_actor(context)
+        actor.autter.seed += 1
+        return bpy.ops.autter.predict()
+
+
+class AUTTER_OT_use_result(AutterOperator, bpy.types.Operator):
+    """Put a finished job's result into the file"""
+
+    bl_idname = "autter.use_result"
+    bl_label = "Use Result"
+    bl_options = {"UNDO", "INTERNAL"}
+
+    job: IntProperty(name="Job", description="Number of the finished job", options={"SKIP_SAVE"})
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Called by the tick, so that each result is one step of undo."""
+        job = next((job for job in backend_link.book.finished if job.number == self.job), None)
+        if job is None or job.result is None:
+            return {"CANCELLED"}
+        scene = bpy.data.scenes.get(job.origin.scene) or context.scene
+        if scene == context.scene:
+            tell(self, use_results.use(context, job))
+        else:  # the person looks at another scene meanwhile
+            with context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+                tell(self, use_results.use(bpy.context, job))
+        return {"FINISHED"}
+
+
+CLASSES = (AUTTER_OT_predict, AUTTER_OT_another_take, AUTTER_OT_use_result)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panels show, worked out here and not while drawing. A short-lived cache keeps redraws cheap."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import bpy
+
+from . import actors, backend_link, curves, prediction, reports, voices
+from .bridge.client import BackendState
+from .bridge.facs import ACTION_UNITS, intensity_letter
+from .rig_layout import HEAD_PROPERTIES, PREDICTED_PREFIX
+
+FRESH_SECONDS = 0.25
+STATE_WORDS = {
+    BackendState.OFF: ("Off", "PAUSE"),
+    BackendState.STARTING: ("Starting", "SORTTIME"),
+    BackendState.READY: ("Ready", "CHECKMARK"),
+    BackendState.BUSY: ("Busy", "PLAY"),
+    BackendState.FAILED: ("Error", "ERROR"),
+}
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One AU or head channel as a row of the panel."""
+
+    key: str
+    label: str
+    letter: str
+    keyed: bool
+    filled_in: str = ""  # what the prediction gives a free AU at this frame
+
+
+@dataclass(frozen=True)
+class PanelState:
+    """A snapshot for the panels."""
+
+    backend_word: str
+    backend_icon: str
+    device: str = ""
+    memory: str = ""
+    backend_missing: str = ""
+    job_title: str = ""
+    job_text: str = ""
+    job_fraction: float = 0.0
+    job_number: int = 0
+    cancelling: bool = False
+    problem: reports.Report | None = None
+    actor_name: str = ""
+    landmarks_text: str = ""
+    predicted_text: str = ""
+    voice: str = ""
+    upper: tuple[Channel, ...] = ()
+    lower: tuple[Channel, ...] = ()
+    head: tuple[Channel, ...] = ()
+    parked: tuple[str, ...] = field(default=())
+
+
+_cached: tuple[tuple[object, ...], float, PanelState] | None = None
+
+
+def forget() -> None:
+    """The next ``current`` reads everything anew."""
+    global _cached
+    _cached = None
+
+
+def current(context: bpy.types.Context) -> PanelState:
+    """The snapshot for this context, at most a quarter of a second old."""
+    global _cached
+    actor = actors.find_actor(context)
+    signature = (backend_link.revision, actor.session_uid if actor else 0, context.scene.session_uid, context.scene.frame_current)
+    now = time.monotonic()
+    if _cached is None or _cached[0] != signature or now - _cached[1] > FRESH_SECONDS:
+        _cached = (signature, now, read(context, actor))
+    return _cached[2]
+
+
+def read(context: bpy.types.Context, actor: bpy.types.Object | None) -> PanelState:
+    """The snapshot, read now."""
+    word, icon = STATE_WORDS[backend_link.state()]
+    client = backend_link.current_client()
+    job = backend_link.book.running()
+    parts = _actor_parts(actor) if actor is not None else {}
+    return PanelState(
+        backend_word=word,
+        backend_icon=icon,
+        device=client.device if client else "",
+        memory=f"{client.memory_mb:.0f} MB" if client and client.memory_mb else "",
+        backend_missing=backend_link.backend_missing(),
+        job_title=job.title if job else "",
+        job_text=job_text(job) if job else "",
+        job_fraction=job.fraction if job else 0.0,
+        job_number=job.number if job else 0,
+        cancelling=job.cancelling if job else False,
+        problem=reports.latest_problem(),
+        voice=voices.describe(context),
+        parked=tuple(f"{parked.title}: {parked.origin.filepath}" for parked in backend_link.book.parked),
+        **parts,
+    )
+
+
+def job_text(job: object) -> str:
+    """Phase, count and time left of a job."""
+    if job.cancelling:
+        return "Cancelling"
+    words = [job.phase.capitalize() if job.phase else job.title]
+    if job.total:
+        words.append(f"{job.done} of {job.total}")
+    if job.eta_seconds is not None:
+        words.append(f"{max(1, round(job.eta_seconds))} s left" if job.eta_seconds < 90 else f"{job.eta_seconds / 60:.0f} min left")
+    return ", ".join(words)
+
+
+def _actor_parts(actor: bpy.types.Object) -> dict[str, object]:
+    commanded = curves.commanded_keys(actor)
+    rows: dict[str, list[Channel]] = {"upper": [], "lower": []}
+    for unit in ACTION_UNITS:
+        value = float(actor.get(unit.key, 0.0))
+        keyed = unit.key in commanded
+        predicted = actor.get(PREDICTED_PREFIX + unit.key)
+        filled_in = f"{predicted:.1f}" if predicted is not None and not keyed else ""
+        rows[unit.region].append(Channel(unit.key, f"{unit.number} {unit.name}", intensity_letter(value), keyed, filled_in))
+    head = tuple(Channel(item.key, item.key.removeprefix("head_").capitalize(), "", item.key in commanded) for item in HEAD_PROPERTIES)
+    span = prediction.predicted_range(actor)
+    width, height = actor.autter.portrait_size
+    return {
+        "actor_name": actor.name,
+        "landmarks_text": f"{width} x {height} px, 162 landmarks",
+        "predicted_text": f"Predicted {span[0]} to {span[1]}" if span else "",
+        "upper": tuple(rows["upper"]),
+        "lower": tuple(rows["lower"]),
+        "head": head,
+    }

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What went wrong and what was done, kept for the panel and for Copy report. Runtime only: nothing goes into the file."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+import bpy
+
+from .bridge import PROTOCOL, VERSION
+from .bridge.faults import Fault
+
+MOST_REPORTS = 20
+
+
+@dataclass(frozen=True)
+class Report:
+    """One sentence for the person, with a hint and the backend's last log lines where it was a fault."""
+
+    level: str  # "ERROR", "WARNING" or "INFO"
+    sentence: str
+    hint: str = ""
+    code: str = ""
+    log_tail: str = ""
+    when: float = field(default_factory=time.time)
+
+
+reports: deque[Report] = deque(maxlen=MOST_REPORTS)
+
+
+def latest_problem() -> Report | None:
+    """The last report unless it is good news; the panel shows it until it is cleared or something succeeds."""
+    return reports[-1] if reports and reports[-1].level != "INFO" else None
+
+
+def note(level: str, sentence: str, hint: str = "") -> None:
+    """Keeps a report."""
+    reports.append(Report(level, sentence, hint))
+
+
+def note_fault(fault: Fault) -> None:
+    """Keeps a fault; a cancelled job is no error."""
+    level = "WARNING" if fault.code == "cancelled" else "ERROR"
+    reports.append(Report(level, fault.sentence, fault.hint, fault.code, fault.log_tail))
+
+
+def tell_fault(operator: bpy.types.Operator, fault: Fault) -> None:
+    """Shows a fault in Blender's status bar and keeps it."""
+    note_fault(fault)
+    operator.report({"WARNING"} if fault.code == "cancelled" else {"ERROR"}, f"{fault.sentence} {fault.hint}".strip())
+
+
+def tell(operator: bpy.types.Operator, sentence: str, level: str = "INFO", hint: str = "") -> None:
+    """Shows a sentence in Blender's status bar and keeps it."""
+    note(level, sentence, hint)
+    operator.report({level}, f"{sentence} {hint}".strip())
+
+
+def reporting(execute: Callable[..., set[str]]) -> Callable[..., set[str]]:
+    """Wraps an operator's ``execute``: a Fault becomes one sentence with a hint, and CANCELLED."""
+
+    @wraps(execute)
+    def wrapped(self: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
+        try:
+            return execute(self, context)
+        except Fault as fault:
+            tell_fault(self, fault)
+            return {"CANCELLED"}
+
+    return wrapped
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """Everything that helps to understand a problem, as plain text for the clipboard."""
+    lines = [
+        f"AUtter {VERSION} (protocol {PROTOCOL}), Blender {bpy.app.version_string}, Python {platform.python_version()}",
+        platform.platform(),
+        *(f"{name}: {value}" for name, value in facts.items()),
+    ]
+    for report in reports:
+        moment = time.strftime("%H:%M:%S", time.localtime(report.when))
+        lines += ["", f"{moment} {report.level} {report.code}".rstrip(), report.sentence]
+        lines += [line for line in (report.hint, report.log_tail) if line]
+    return "\n".join(lines) + "\n"

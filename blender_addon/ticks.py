@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one timer. It drains the client, uses one finished result at a time through an operator (so that undo knows it),
+and redraws the panels when something changed. It never runs in background mode: there operators pump themselves.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+from . import backend_link
+from .bridge.client import BackendState
+
+BUSY_SECONDS = 0.05
+IDLE_SECONDS = 0.5
+SHOWN_IN = frozenset(("VIEW_3D", "SEQUENCE_EDITOR", "PREFERENCES"))
+_drawn_revision = -1
+
+
+def tick() -> float:
+    """What Blender calls; returns the seconds until the next call."""
+    backend_link.poll()
+    backend_link.collect_faults()
+    if backend_link.book.finished and _may_edit():
+        _use_one_result()
+    _redraw_if_changed()
+    active = backend_link.state() in (BackendState.STARTING, BackendState.BUSY)
+    return BUSY_SECONDS if active or backend_link.book.finished else IDLE_SECONDS
+
+
+def _may_edit() -> bool:
+    """Not while a render owns the data or a file is being changed in edit mode."""
+    return not bpy.app.is_job_running("RENDER") and bool(bpy.context.window_manager.windows)
+
+
+def _use_one_result() -> None:
+    job = backend_link.book.finished[0]
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window):
+        try:
+            bpy.ops.autter.use_result("EXEC_DEFAULT", True, job=job.number)
+        except RuntimeError:
+            pass  # the operator has kept its report for the panel
+    backend_link.book.remove([job])
+    backend_link.touch()
+
+
+def _redraw_if_changed() -> None:
+    global _drawn_revision
+    if _drawn_revision == backend_link.revision:
+        return
+    _drawn_revision = backend_link.revision
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in SHOWN_IN:
+                area.tag_redraw()
+
+
+def register() -> None:
+    """Starts ticking; the timer outlives File > Open."""
+    if not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, first_interval=IDLE_SECONDS, persistent=True)
+
+
+def unregister() -> None:
+    """Stops ticking."""
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)

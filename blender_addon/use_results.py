@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts a finished job's result into the file: an actor, a prediction, a take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from . import actors, build_actor, compat, panel_state, prediction, sequencer
+from .bridge.faults import Fault
+from .bridge.landmarks import LANDMARK_COUNT
+from .bridge.shot import Track
+from .jobs import Job
+
+
+def use(context: bpy.types.Context, job: Job) -> str:
+    """Uses the result of a job of the present file; the sentence to report. Raises Fault."""
+    users = {"portrait": _build_actor, "predict": _write_prediction, "render": _add_take}
+    sentence = users[job.kind](context, job)
+    panel_state.forget()
+    return sentence
+
+
+def _build_actor(context: bpy.types.Context, job: Job) -> str:
+    landmarks = np.asarray(job.result.arrays.get("landmarks", ()), np.float32)
+    size = job.result.header.get("portrait_size", ())
+    if landmarks.shape != (LANDMARK_COUNT, 2) or not np.isfinite(landmarks).all() or len(size) != 2:
+        raise Fault("result-invalid", "The backend's answer holds no landmarks.", "Update the add-on or the backend so that both match.")
+    actor = build_actor.build_actor(context, Path(job.details["path"]), landmarks, (int(size[0]), int(size[1])), job.details.get("name", ""))
+    return f"{actor.name} is ready: key its AUs, add a voice, then Predict."
+
+
+def _write_prediction(context: bpy.types.Context, job: Job) -> str:
+    actor = actor_of_job(job)
+    track = Track.from_message(job.result.header, job.result.arrays)
+    shot = job.details["shot"]
+    if track.landmarks.shape[0] != shot.frame_count:
+        raise Fault("result-invalid", f"The backend predicted {track.landmarks.shape[0]} frames instead of {shot.frame_count}.", "Predict again; update the backend if it happens again.")
+    prediction.write_prediction(actor, track, shot.frame_start)
+    return f"Predicted {shot.frame_count} frames of {actor.name}."
+
+
+def _add_take(context: bpy.types.Context, job: Job) -> str:
+    shot = job.details["shot"]
+    movie = Path(str(job.result.header.get("path") or job.details["path"]))
+    if not movie.is_file():
+        raise Fault("movie-missing", f"The finished movie {movie} is not there.", "Render it again into another folder.")
+    report = {"seconds": job.result.header.get("seconds"), **(job.result.header.get("report") or {})}
+    scene = bpy.data.scenes.get(job.details["sequencer_scene"]) or compat.sequencer_scene(context)
+    sequencer.add_take(scene, movie, shot, job.origin.actor, report)
+    return f"Rendered {shot.frame_count} frames to {movie.name}."
+
+
+def actor_of_job(job: Job) -> bpy.types.Object:
+    """The job's actor, also after it was renamed; Fault ``actor-missing``."""
+    by_uid = [found for found in bpy.data.objects if job.origin.actor_uid and found.session_uid == job.origin.actor_uid]
+    found = by_uid[0] if by_uid else bpy.data.objects.get(job.origin.actor)
+    if not actors.is_actor(found):
+        raise Fault("actor-missing", f'The actor "{job.origin.actor}" is gone, so its result cannot be used.', "Undo its deletion and run the job again.")
+    return found
