@@ -119,10 +119,10 @@ def backend_answer(arguments: List[str], what: str) -> Dict[str, Any]:
 
 
 def look_at_input(shot: Dict[str, Any], scratch: Path) -> None:
-    """Check portrait, voice and table with the backend's own readers; the keys to set come back."""
+    """Check portrait, voice and table with the backend's own readers; adds ``frames`` and ``keys`` to the shot."""
     request = scratch / "input.json"
     request.write_text(json.dumps(shot), encoding="utf-8")
-    shot["keys"] = backend_answer(["tools.demo_input", str(request)], "Reading the input")["keys"]
+    shot.update(backend_answer(["tools.demo_input", str(request)], "Reading the input"))
 
 
 def shoot(blender: Environment, shot: Dict[str, Any], scratch: Path) -> Dict[str, Any]:

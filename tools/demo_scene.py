@@ -3,7 +3,7 @@
 
     python demo_scene.py SHOT.json
 
-SHOT.json holds zip, portrait, audio, keys (per AU: frame from 0 and value), fps, out, rig and result (files to write).
+SHOT.json holds zip, portrait, audio, frames, keys (per AU: frame from 0 and value), fps, out, rig and result (files to write).
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
         bpy.ops.autter.new_actor(filepath=shot["portrait"], wait=True)
         actor = scene.autter.actor
     with report.phase("voice and keys"):
-        scene.frame_start = FIRST_FRAME
-        bpy.ops.autter.add_voice(filepath=shot["audio"], frame_start=FIRST_FRAME, fit_range=True)
+        scene.frame_start, scene.frame_end = FIRST_FRAME, FIRST_FRAME + shot["frames"] - 1
+        bpy.ops.autter.add_voice(filepath=shot["audio"], frame_start=FIRST_FRAME)
         key_action_units(shot["keys"])
     with report.phase("predict"):
         bpy.ops.autter.predict(wait=True)
