@@ -62,11 +62,15 @@ def detect_face(image: NDArray[np.uint8]) -> PortraitFace:
     with native_log_hidden(), open_landmarker(video=False) as landmarker:
         faces = _search(landmarker, image)
     if not faces:
-        raise Fault("face-none", "No face was found in the portrait.", "Use a picture with one upright face, seen from the front and well lit.")
+        raise Fault(
+            "face-none", "No face was found in the portrait.", "Use a picture with one upright face, seen from the front and well lit."
+        )
     largest = max(faces, key=_extent)
     people = [face for face in faces if _extent(face) > _BYSTANDER * _extent(largest)]
     if len(people) > 1:
-        raise Fault("face-several", f"The portrait shows {len(people)} faces; there must be one.", "Crop the picture to the person who is to speak.")
+        raise Fault(
+            "face-several", f"The portrait shows {len(people)} faces; there must be one.", "Crop the picture to the person who is to speak."
+        )
     face = _settled(image, largest)
     _check_place(face, width, height)
     scores = {name: float(score) for name, score in zip(BLENDSHAPE_NAMES, face.blendshapes, strict=True)}
@@ -118,7 +122,9 @@ def _tiles(width: int, height: int, side: int) -> Iterator[tuple[int, int, int, 
             yield left, top, min(left + side, width), min(top + side, height)
 
 
-def _read(landmarker: Any, image: NDArray[np.uint8], box: tuple[int, int, int, int], largest_side: int, times: int = 0) -> list[FaceReading]:
+def _read(
+    landmarker: Any, image: NDArray[np.uint8], box: tuple[int, int, int, int], largest_side: int, times: int = 0
+) -> list[FaceReading]:
     """Faces inside a box, in pixels of the whole picture. ``times`` > 0: read as that many frames of a video."""
     import mediapipe
 
@@ -162,7 +168,11 @@ def _settled(image: NDArray[np.uint8], face: FaceReading) -> FaceReading:
 def _check_place(face: FaceReading, width: int, height: int) -> None:
     extent = _extent(face)
     if extent < _SMALLEST_FACE:
-        raise Fault("face-small", f"The face is only {extent:.0f} pixels large.", f"Use a picture in which it has at least {_SMALLEST_FACE}, better 200 or more.")
+        raise Fault(
+            "face-small",
+            f"The face is only {extent:.0f} pixels large.",
+            f"Use a picture in which it has at least {_SMALLEST_FACE}, better 200 or more.",
+        )
     points = face.landmarks
     outside = max(float(-points.min()), float((points[:, 0] - width).max()), float((points[:, 1] - height).max()))
     if outside > _MOST_OUTSIDE * extent:

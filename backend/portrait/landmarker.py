@@ -57,7 +57,9 @@ def open_landmarker(video: bool = False, faces: int = MOST_FACES) -> Any:
         try:
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
-            raise Fault("package-missing", f"The package mediapipe could not be loaded: {error}.", "Install the backend's requirements again.") from None
+            raise Fault(
+                "package-missing", f"The package mediapipe could not be loaded: {error}.", "Install the backend's requirements again."
+            ) from None
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=model.read_bytes()),  # a buffer: paths with other letters fail on Windows
             running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
@@ -88,9 +90,17 @@ def native_log_hidden() -> Iterator[None]:
 
 def _named_model(path: Path) -> Path:
     if not path.is_file():
-        raise Fault("model-missing", f"{MODEL_VARIABLE} names {path}, which is not there.", "Correct the path, or unset the variable to have the model looked up.")
+        raise Fault(
+            "model-missing",
+            f"{MODEL_VARIABLE} names {path}, which is not there.",
+            "Correct the path, or unset the variable to have the model looked up.",
+        )
     if file_sha256(path) != MODEL_SHA256:
-        raise Fault("model-mismatch", f"{path} is not the face landmarker that AUtter was made with.", f"Fetch {MODEL_ADDRESS} (sha256 {MODEL_SHA256[:12]}...).")
+        raise Fault(
+            "model-mismatch",
+            f"{path} is not the face landmarker that AUtter was made with.",
+            f"Fetch {MODEL_ADDRESS} (sha256 {MODEL_SHA256[:12]}...).",
+        )
     return path
 
 
@@ -115,7 +125,9 @@ def _download(target: Path) -> Path:
         with urllib.request.urlopen(MODEL_ADDRESS, timeout=30) as response:  # noqa: S310 - a fixed https address
             content = response.read(64 * 2**20)
     except OSError as error:
-        raise Fault("model-missing", f"The face landmarker model is not on this machine and could not be downloaded ({error}).", hint) from None
+        raise Fault(
+            "model-missing", f"The face landmarker model is not on this machine and could not be downloaded ({error}).", hint
+        ) from None
     if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
         raise Fault("model-mismatch", "The downloaded face landmarker model is not the expected file.", hint)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -125,5 +137,9 @@ def _download(target: Path) -> Path:
         os.replace(partial, target)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise Fault("folder-read-only", f"The models folder {target.parent} cannot be written: {error.strerror}.", "Choose another with AUTTER_HOME.") from None
+        raise Fault(
+            "folder-read-only",
+            f"The models folder {target.parent} cannot be written: {error.strerror}.",
+            "Choose another with AUTTER_HOME.",
+        ) from None
     return target

@@ -93,7 +93,11 @@ def track_video(path: str | Path, progress: Progress | None = None, first: int =
             if progress:
                 progress(index + 1, max(total, index + 1), "tracking")
     if previous is None:
-        raise Fault("face-none", f"No face was found in {Path(path).name}.", "Use a video with one face, seen from the front, at least 60 pixels wide.")
+        raise Fault(
+            "face-none",
+            f"No face was found in {Path(path).name}.",
+            "Use a video with one face, seen from the front, at least 60 pixels wide.",
+        )
     return _assemble(readings, info.fps, info.size)
 
 

@@ -78,7 +78,9 @@ def _piece(piece: Voice, duration: float, rate: int, most_channels: int) -> tupl
     """The part of one piece that lies in the shot, (n, channels) at ``rate``, and its first sample in the shot."""
     times = (piece.offset, piece.trim_start, 0.0 if piece.duration is None else piece.duration)
     if not all(math.isfinite(time) for time in times):
-        raise Fault("shot-invalid", f"The place of {Path(piece.path).name} in the shot is not a number.", "Look at the strip's offset and trim.")
+        raise Fault(
+            "shot-invalid", f"The place of {Path(piece.path).name} in the shot is not a number.", "Look at the strip's offset and trim."
+        )
     info = probe_audio(piece.path)
     length = info.duration - piece.trim_start
     if piece.duration is not None:

@@ -125,4 +125,8 @@ def _opened(path: str | Path) -> Any:
 
 
 def _unreadable(path: str | Path, reason: str) -> Fault:
-    return Fault("video-unreadable", f"{Path(path).name} cannot be read as a video ({reason}).", "Use an mp4, mov, mkv, webm or mpg file that plays elsewhere.")
+    return Fault(
+        "video-unreadable",
+        f"{Path(path).name} cannot be read as a video ({reason}).",
+        "Use an mp4, mov, mkv, webm or mpg file that plays elsewhere.",
+    )

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choosing the command, and turning whatever happens into an exit code and a sentence.
+
+0: done. 2: something a person can mend, said in one sentence with a hint. 130: interrupted. 1: a fault of the program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from bridge import VERSION
+from bridge.faults import Fault
+
+PROGRAM = "autter"
+COMMANDS = {
+    "animate": "portrait and voice in, talking-head video out",
+    "predict": "portrait and voice in, landmark track out",
+    "render": "landmark track in, video out",
+    "track": "landmarks and Action Unit estimates of a real video",
+    "serve": "wait for jobs on a local socket (what Blender starts)",
+    "doctor": "look whether everything is in place",
+    "prepare": "turn video collections into training data",
+    "train": "train a stage's weights",
+    "evaluate": "measure quality beside baselines",
+    "benchmark": "measure speed",
+}
+EXIT_GOOD, EXIT_INTERNAL, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = _chosen_command(words)
+    if command is None:
+        return EXIT_GOOD
+    as_json = "--json" in words
+    if command != "serve":  # which has its own way with signals
+        _clean_up_when_terminated()
+    try:
+        return _run(command, words[1:])
+    except Fault as fault:
+        print(f"{fault.sentence} {fault.hint}".strip(), file=sys.stderr)
+        _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
+        return EXIT_FAULT
+    except KeyboardInterrupt:
+        print("\nInterrupted; nothing half-written was left behind.", file=sys.stderr)
+        _print_json({"ok": False, "fault": Fault("interrupted", "The command was interrupted.").to_dict()}, as_json)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_INTERNAL
+    except MemoryError:
+        fault = Fault(
+            "out-of-memory", "There was not enough memory for this.", "Use a smaller portrait, a shorter shot, or close other programs."
+        )
+        print(fault, file=sys.stderr)
+        _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
+        return EXIT_FAULT
+    except Exception as error:  # the last resort: say what to do with it
+        traceback.print_exc()
+        sentence = f"AUtter {VERSION} stumbled over something it did not expect ({type(error).__name__}: {error})."
+        fault = Fault("internal", sentence, "Please report this, with the lines above.")
+        print(fault, file=sys.stderr)
+        _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
+        return EXIT_INTERNAL
+
+
+def _chosen_command(words: list[str]) -> str | None:
+    """The command's name; None where help or the version was wanted and given. Leaves with 2 for an unknown one."""
+    if words and words[0] in COMMANDS:
+        return words[0]
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Talking faces from a portrait, a voice and FACS Action Units.",
+        epilog=f"commands:\n{listing}\n\n`{PROGRAM} COMMAND --help` tells the options of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"AUtter {VERSION}")
+    parser.add_argument("command", choices=list(COMMANDS), metavar="COMMAND")
+    if not words:
+        parser.print_help()
+        return None
+    parser.parse_args(words[:1])  # prints help, version or what is wrong, and leaves
+    return None
+
+
+def _run(command: str, words: list[str]) -> int:
+    module = importlib.import_module(f"backend.cli.{command}")
+    parser = argparse.ArgumentParser(prog=f"{PROGRAM} {command}", description=module.__doc__)
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object, last")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    module.add_arguments(parser, words)
+    arguments = parser.parse_args(words)
+    report = module.run(arguments)
+    _print_json({"ok": True, **report}, arguments.json)
+    return EXIT_FAULT if report.get("ok") is False else EXIT_GOOD
+
+
+def _print_json(report: dict[str, Any], wanted: bool) -> None:
+    if wanted:
+        with suppress(BrokenPipeError):
+            print(json.dumps(report, default=_plain), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy, paths and fractions as JSON can hold them."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _clean_up_when_terminated() -> None:
+    """A polite kill is treated like Ctrl-C, so that half-written files go."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with suppress(ValueError, AttributeError):  # not in the main thread, or no such signal
+        signal.signal(signal.SIGTERM, interrupt)

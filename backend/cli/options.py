@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several commands share, and the shot that they describe."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bridge.facs import AU_COUNT
+from bridge.faults import Fault
+from bridge.shot import HEAD_NEUTRAL, LONGEST_SHOT_SECONDS, MotionSettings, RenderSettings, Shot, Voice, check_frame_rate, frame_rate_fault
+
+_MOTION_OPTIONS = {  # name: lowest, highest, help
+    "au_strength": (0.0, 2.0, "how strongly keyed Action Units act"),
+    "lip_strength": (0.0, 2.0, "scale of lip and jaw motion"),
+    "upper_smoothing": (0.0, 1.0, "smoothing of brows and lids"),
+    "lower_smoothing": (0.0, 1.0, "smoothing of lips and jaw"),
+    "idle_head": (0.0, 1.0, "amount of quiet head motion where the head pose is free"),
+    "blinks_per_minute": (0.0, 60.0, "rate of the blinks that are filled in"),
+    "variation": (0.0, 1.0, "how much seeds differ"),
+    "time_shift": (-1.0, 1.0, "seconds by which the lips come later"),
+}
+
+
+def add_portrait_argument(parser: argparse.ArgumentParser) -> None:
+    """``--portrait``."""
+    parser.add_argument("--portrait", required=True, metavar="PICTURE", help="picture of one face, seen from the front")
+
+
+def add_voice_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--audio``, ``--start``, ``--duration``."""
+    parser.add_argument("--audio", metavar="FILE", help="recording of a voice: wav, flac, mp3, ogg, m4a, or a video with sound")
+    parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="where to begin in the recording (default: 0)")
+    parser.add_argument("--duration", type=float, metavar="SECONDS", help="how long the shot is (default: to the recording's end)")
+
+
+def add_shot_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a prediction needs beside portrait and voice."""
+    parser.add_argument("--aus", metavar="CSV", help="Action Units over time, with OpenFace's columns; a missing column is free")
+    parser.add_argument("--head", metavar="CSV", help="head pose over time: yaw, pitch, roll, x, y, scale, any of them")
+    parser.add_argument("--fps", default="25", metavar="RATE", help="frames a second: 25, 23.976, 30000/1001 (default: 25)")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same motion (default: 0)")
+    parser.add_argument("--no-blinks", action="store_true", help="fill in no blinks")
+    parser.add_argument("--mouth-only", action="store_true", help="the voice moves nothing but the mouth")
+    for name, (lowest, highest, meaning) in _MOTION_OPTIONS.items():
+        default = getattr(MotionSettings, name)
+        text = f"{meaning}, {lowest:g} to {highest:g} (default: {default:g})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default, metavar="NUMBER", help=text)
+
+
+def add_render_arguments(parser: argparse.ArgumentParser) -> None:
+    """Choices of a render."""
+    defaults = RenderSettings()
+    parser.add_argument("--tier", default=defaults.tier, metavar="small|sd15", help="renderer (default: small)")
+    parser.add_argument("--steps", type=int, default=defaults.steps, help="diffusion steps: 1 draft, 2 standard, 4 best (default: 2)")
+    parser.add_argument("--size", type=int, default=defaults.crop_size, metavar="256|512", help="pixels of the face crop (default: 256)")
+    parser.add_argument("--label", action="store_true", help='write "synthetic" visibly into the picture')
+
+
+def frame_rate(text: str) -> Fraction:
+    """A rate as given on the command line. Raises Fault ``frame-rate``."""
+    from ..video.read import exact_rate
+
+    try:
+        fps = exact_rate(text.strip())
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise frame_rate_fault(text.strip() or "nothing") from None
+    check_frame_rate(fps)
+    return fps
+
+
+def motion_settings(arguments: argparse.Namespace) -> MotionSettings:
+    """The prediction's knobs. Raises Fault ``setting-range``."""
+    values: dict[str, Any] = {}
+    for name, (lowest, highest, _) in _MOTION_OPTIONS.items():
+        values[name] = getattr(arguments, name)
+        if not lowest <= values[name] <= highest:
+            raise Fault(
+                "setting-range",
+                f"--{name.replace('_', '-')} is {values[name]:g}; it runs from {lowest:g} to {highest:g}.",
+                "Choose a value in that range.",
+            )
+    return MotionSettings(**values, blinks=not arguments.no_blinks, mouth_only=arguments.mouth_only)
+
+
+def render_settings(arguments: argparse.Namespace) -> RenderSettings:
+    """The render's choices; the pipeline checks them."""
+    return RenderSettings(tier=arguments.tier, steps=arguments.steps, crop_size=arguments.size, label=arguments.label)
+
+
+def voice_of(arguments: argparse.Namespace, duration: float | None) -> tuple[Voice, ...]:
+    """The recording from ``--start`` on. Raises Fault ``audio-range``."""
+    if arguments.audio is None:
+        return ()
+    if not (math.isfinite(arguments.start) and arguments.start >= 0):
+        raise Fault(
+            "audio-range", f"--start is {arguments.start:g}; a recording begins at 0.", "Give seconds from the beginning of the recording."
+        )
+    return (Voice(str(Path(arguments.audio)), trim_start=arguments.start, duration=duration),)
+
+
+def shot_of(arguments: argparse.Namespace) -> Shot:
+    """The shot that the command line describes. Raises the faults of its parts."""
+    fps = frame_rate(arguments.fps)
+    settings = motion_settings(arguments)
+    duration = _shot_seconds(arguments)
+    frames = math.ceil(round(duration * float(fps), 4))
+    if frames < 1:
+        raise Fault("no-frames", "The shot has no frames.", "Give a longer --duration.")
+    shot = Shot(
+        frame_start=1,
+        fps=fps,
+        portrait=str(Path(arguments.portrait)),
+        voice=voice_of(arguments, duration),
+        au_values=np.zeros((frames, AU_COUNT), np.float32),
+        au_keyed=np.zeros((frames, AU_COUNT), bool),
+        head=np.tile(np.asarray(HEAD_NEUTRAL, np.float32), (frames, 1)),
+        head_keyed=np.zeros((frames, len(HEAD_NEUTRAL)), bool),
+        seed=arguments.seed,
+        motion=settings,
+    )
+    return _with_tables(shot, arguments).checked()
+
+
+def _with_tables(shot: Shot, arguments: argparse.Namespace) -> Shot:
+    from .. import tables
+
+    if arguments.aus is not None:
+        values, keyed = tables.read_au_csv(arguments.aus, shot.frame_count, shot.fps)
+        shot = replace(shot, au_values=values, au_keyed=keyed)
+    if arguments.head is not None:
+        head, head_keyed = tables.read_head_csv(arguments.head, shot.frame_count, shot.fps)
+        shot = replace(shot, head=head, head_keyed=head_keyed)
+    return shot
+
+
+def _shot_seconds(arguments: argparse.Namespace) -> float:
+    """The shot's length from the recording, or from ``--duration`` where that is given. Raises Fault ``audio-...``."""
+    wanted = arguments.duration
+    if wanted is not None and not (math.isfinite(wanted) and wanted > 0):
+        raise Fault("no-frames", f"--duration is {wanted:g}; the shot has no frames.", "Give a number of seconds above 0.")
+    if arguments.audio is None:
+        if wanted is None:
+            raise Fault("audio-needed", "There is neither a voice nor a length.", "Give --audio, or --duration for a shot without a voice.")
+        return _not_too_long(wanted, "The shot")
+    from ..speech.load import probe_audio
+
+    voice_of(arguments, None)
+    info = probe_audio(arguments.audio)
+    left = info.duration - arguments.start
+    if left <= 0:
+        sentence = f"{Path(arguments.audio).name} lasts {info.duration:.2f} seconds, so nothing is left after --start {arguments.start:g}."
+        raise Fault("audio-range", sentence, "Begin earlier.")
+    return _not_too_long(left if wanted is None else wanted, Path(arguments.audio).name if wanted is None else "The shot")
+
+
+def _not_too_long(seconds: float, subject: str) -> float:
+    if seconds > LONGEST_SHOT_SECONDS:
+        sentence = f"{subject} lasts {seconds / 60:.0f} minutes; the longest shot is {LONGEST_SHOT_SECONDS / 60:.0f}."
+        raise Fault("audio-too-long", sentence, "Choose a part with --start and --duration.")
+    return seconds

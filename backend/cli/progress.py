@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A progress bar on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+
+class ProgressBar:
+    """Callable with (done, total, phase); one bar for each phase. A context manager."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
+        self._bar: Any = None
+        self._phase = ""
+
+    def __call__(self, done: int, total: int, phase: str) -> None:
+        if not self._shown:
+            return
+        from tqdm import tqdm
+
+        if self._bar is None or phase != self._phase:
+            self._close()
+            self._phase = phase
+            self._bar = tqdm(total=total, desc=phase, unit="frame" if phase in ("rendering", "motion", "tracking") else "step", leave=False)
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
