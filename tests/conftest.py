@@ -9,6 +9,15 @@ from pathlib import Path
 
 import pytest
 
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # Blender's Python goes without
+    pass
+else:
+    # A busy machine is no fault of the code.
+    settings.register_profile("autter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("autter")
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -75,7 +75,7 @@ def make_suite(name: str, choice: argparse.Namespace) -> Suite:
     """The suite of the backend's environment or of one Blender."""
     wanted = choice.markers or DEFAULT_MARKERS
     if name == "backend":
-        paths = choice.paths or ["tests"]
+        paths = choice.paths or ["tests", "--ignore=tests/blender"]
         return Suite("backend", BACKEND, paths, "not blender and ({})".format(wanted))
     # Only folders that hold tests for Blender: the others import what its Python does not have.
     paths = [path for path in choice.paths or ["tests/blender", "tests/end_to_end"] if mentions_blender(ROOT / path)]
