@@ -48,30 +48,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(command, words[1:])
     except Fault as fault:
-        print(f"{fault.sentence} {fault.hint}".strip(), file=sys.stderr)
-        _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
-        return EXIT_FAULT
+        return _failed(fault, as_json, EXIT_FAULT)
     except KeyboardInterrupt:
-        print("\nInterrupted; nothing half-written was left behind.", file=sys.stderr)
-        _print_json({"ok": False, "fault": Fault("interrupted", "The command was interrupted.").to_dict()}, as_json)
-        return EXIT_INTERRUPTED
+        print(file=sys.stderr)
+        interrupted = Fault("interrupted", "Interrupted; nothing half-written was left behind.")
+        return _failed(interrupted, as_json, EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_INTERNAL
     except MemoryError:
-        fault = Fault(
-            "out-of-memory", "There was not enough memory for this.", "Use a smaller portrait, a shorter shot, or close other programs."
-        )
-        print(fault, file=sys.stderr)
-        _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
-        return EXIT_FAULT
+        hint = "Use a smaller portrait, a shorter shot, or close other programs."
+        return _failed(Fault("out-of-memory", "There was not enough memory for this.", hint), as_json, EXIT_FAULT)
     except Exception as error:  # the last resort: say what to do with it
         traceback.print_exc()
         sentence = f"AUtter {VERSION} stumbled over something it did not expect ({type(error).__name__}: {error})."
-        fault = Fault("internal", sentence, "Please report this, with the lines above.")
-        print(fault, file=sys.stderr)
-        _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
-        return EXIT_INTERNAL
+        return _failed(Fault("internal", sentence, "Please report this, with the lines above."), as_json, EXIT_INTERNAL)
+
+
+def _failed(fault: Fault, as_json: bool, code: int) -> int:
+    print(f"{fault.sentence} {fault.hint}".strip(), file=sys.stderr)
+    _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
+    return code
 
 
 def _chosen_command(words: list[str]) -> str | None:

@@ -63,7 +63,7 @@ def add_stage_arguments(parser: argparse.ArgumentParser, words: Sequence[str], c
     """``--stage`` with the chosen stage's own options; without it, all stages with their defaults."""
     stage = chosen_stage(words, "--stage")
     parser.add_argument("--stage", choices=list(stages), help="one stage alone, with its own options (see --stage STAGE --help)")
-    if stage in stages:
+    if stage is not None and stage in stages:
         module = stage_module(f"{command} --stage", stage, stages)
         module.add_arguments(parser)
         parser.set_defaults(stage_modules={stage: module})

@@ -9,6 +9,7 @@ It is an estimate: good for smile, blink, brows and jaw, weak for dimpler, lip t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,8 @@ LARGEST_RESTING = 0.35
 LARGEST_RESTING_SQUINT = 0.75  # narrow eyes read as a squint all the time
 SHORTEST_CLIP = 25  # frames below which no resting face can be told from the clip
 
-Readings = Callable[[str], NDArray[np.float32]]
+Column = NDArray[np.floating[Any]]
+Readings = Callable[[str], Column]
 
 
 def estimate_aus(blendshapes: NDArray[np.float32], neutral: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -47,7 +49,7 @@ def estimate_aus(blendshapes: NDArray[np.float32], neutral: NDArray[np.float32] 
     active = np.clip((blendshapes - neutral) / np.maximum(1 - neutral, 0.1), 0, 1)
     columns = {name: active[:, index] for index, name in enumerate(BLENDSHAPE_NAMES)}
 
-    def read(name: str) -> NDArray[np.float32]:
+    def read(name: str) -> Column:
         if name in columns:
             return columns[name]
         return (columns[name + "Left"] + columns[name + "Right"]) / 2
@@ -67,27 +69,27 @@ def resting_face(blendshapes: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.minimum(np.percentile(blendshapes, RESTING_PERCENTILE, axis=0), largest).astype(np.float32)
 
 
-def _blink(read: Readings) -> NDArray[np.float32]:
+def _blink(read: Readings) -> Column:
     """Lid closure without the lowering of the lid that goes with a downward look."""
     return np.maximum(read("eyeBlink") - 0.4 * read("eyeLookDown"), 0)
 
 
-def _squint(read: Readings) -> NDArray[np.float32]:
+def _squint(read: Readings) -> Column:
     return np.maximum(read("eyeSquint") - 0.6 * read("eyeBlink"), 0)
 
 
-def _cheek(read: Readings) -> NDArray[np.float32]:
+def _cheek(read: Readings) -> Column:
     """Cheek raise: MediaPipe's own cheek shape hardly ever fires; a squint beside a smile is what a raised cheek looks like."""
     return np.maximum(read("cheekSquint"), np.sqrt(_squint(read) * read("mouthSmile")))
 
 
-def _parted(read: Readings) -> NDArray[np.float32]:
+def _parted(read: Readings) -> Column:
     lips = (read("mouthLowerDown") + read("mouthUpperUp")) / 2
     return np.maximum(lips, read("jawOpen") - read("mouthClose"))
 
 
 # measure, and its reading at intensity 5
-_MEASURES: dict[str, tuple[Callable[[Readings], NDArray[np.float32]], float]] = {
+_MEASURES: dict[str, tuple[Callable[[Readings], Column], float]] = {
     "AU01": (lambda read: read("browInnerUp"), 0.85),
     "AU02": (lambda read: read("browOuterUp"), 0.75),
     "AU04": (lambda read: read("browDown"), 0.75),
