@@ -45,11 +45,16 @@ def blocks(path: Path, first: int, count: int) -> Iterator[NDArray[np.float32]]:
     Raises Fault ``audio-missing`` or ``audio-unreadable``. A file that breaks off in the middle ends there.
     """
     _check_there(path)
+    done = 0
     with _sound_file(path) as file:
         if file is not None:
-            yield from _sound_file_blocks(file, first, count)
-            return
-    yield from _av_blocks(path, first, count)
+            for block in _sound_file_blocks(file, first, count):
+                done += len(block)
+                yield block
+            if done >= min(count, max(file.frames - first, 0)):
+                return
+    # Another format, or a damaged file: FFmpeg plays those up to the damage.
+    yield from _av_blocks(path, first + done, count - done)
 
 
 def _check_there(path: Path) -> None:
@@ -78,17 +83,17 @@ def _sound_file_blocks(file: Any, first: int, count: int) -> Iterator[NDArray[np
 
     if first >= file.frames:
         return
-    file.seek(first)
     left = min(count, file.frames - first)
-    while left > 0:
-        try:
+    try:
+        file.seek(first)
+        while left > 0:
             block = file.read(min(left, _BLOCK), dtype="float32", always_2d=True)
-        except soundfile.SoundFileError:
-            return
-        if len(block) == 0:
-            return
-        left -= len(block)
-        yield block
+            if len(block) == 0:
+                return
+            left -= len(block)
+            yield block
+    except soundfile.SoundFileError:
+        return
 
 
 @contextmanager
@@ -159,7 +164,7 @@ def _av_blocks(path: Path, first: int, count: int) -> Iterator[NDArray[np.float3
                 if position >= first + count:
                     return
         except av.FFmpegError as error:
-            if position is None:
+            if position is None and first == 0:
                 raise _unreadable(path, error) from None
 
 
