@@ -110,9 +110,21 @@ class Client:
         """Result: ``Track.from_message(event.header, event.arrays)``. The shot's arrays must not be changed afterwards."""
         return self._request("predict", lambda: pack_shot(shot))
 
-    def render(self, shot: Shot, track: Track, out_path: str | Path, frames: tuple[int, int] | None = None) -> int:
-        """Result: header ``path``, ``seconds``, ``report``. ``frames``: first row and the row after the last, None for all."""
-        more = {"out_path": str(out_path), "frames": None if frames is None else [int(frames[0]), int(frames[1])]}
+    def render(
+        self,
+        shot: Shot,
+        track: Track,
+        out_path: str | Path,
+        frames: tuple[int, int] | None = None,
+        *,
+        keep_partial: bool = False,
+    ) -> int:
+        """Result: header ``path``, ``seconds``, ``report``. ``frames``: first row and the row after the last, None for all.
+
+        ``keep_partial``: a cancelled render ends with a result, a movie of the frames done so far (``report["cancelled"]``).
+        """
+        more: dict[str, Any] = {"out_path": str(out_path), "keep_partial": keep_partial}
+        more["frames"] = None if frames is None else [int(frames[0]), int(frames[1])]
         return self._request("render", lambda: _extended(pack_shot(shot, track), more))
 
     def preview_frame(self, shot: Shot, track: Track, frame: int) -> int:

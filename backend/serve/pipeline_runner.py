@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The runner of the real backend: ``backend.pipeline`` and ``backend.portrait``. They are imported with the first job."""
+"""The runner of the real backend: ``backend.pipeline``, imported with the first job."""
 
 from __future__ import annotations
 
 import dataclasses
+import gc
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from bridge.shot import Shot, Track
 
+from .memory import give_back_heap
 from .runner import Arrays, Fields, PreviewCallback, ProgressCallback
 
 
@@ -26,11 +29,10 @@ class PipelineRunner:
 
     def portrait(self, path: Path, progress: ProgressCallback) -> tuple[Fields, Arrays]:
         """Finds the landmarks of a portrait."""
-        from backend.portrait.detect import detect_face
-        from backend.portrait.image import read_image
+        from backend import pipeline
 
         progress(0, 1, "finding the face")
-        face = detect_face(read_image(path))
+        face = pipeline.load_face(path)
         width, height = face.size
         arrays = {"landmarks": np.asarray(face.landmarks, np.float32), "mesh": np.asarray(face.mesh, np.float32)}
         return {"portrait_size": [int(width), int(height)]}, arrays
@@ -42,12 +44,20 @@ class PipelineRunner:
         return pipeline.predict(shot, progress)
 
     def render(
-        self, shot: Shot, track: Track, out: Path, progress: ProgressCallback, frames: tuple[int, int] | None, preview: PreviewCallback
+        self,
+        shot: Shot,
+        track: Track,
+        out: Path,
+        progress: ProgressCallback,
+        *,
+        frames: tuple[int, int] | None,
+        keep_partial: bool,
+        preview: PreviewCallback,
     ) -> Fields:
         """Writes the movie."""
         from backend import pipeline
 
-        return plain(pipeline.render(shot, track, out, progress, frames=frames, preview=preview))
+        return plain(pipeline.render(shot, track, out, progress, frames=frames, preview=preview, keep_partial=keep_partial))
 
     def preview_frame(self, shot: Shot, track: Track, frame: int, progress: ProgressCallback) -> NDArray[np.uint8]:
         """One frame of the movie."""
@@ -60,6 +70,10 @@ class PipelineRunner:
         from backend import pipeline
 
         pipeline.free_memory()
+        gc.collect()
+        if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        give_back_heap()
 
 
 def plain(report: Any) -> dict[str, Any]:

@@ -31,9 +31,17 @@ class Runner(Protocol):
         """The landmark track of a shot."""
 
     def render(
-        self, shot: Shot, track: Track, out: Path, progress: ProgressCallback, frames: tuple[int, int] | None, preview: PreviewCallback
+        self,
+        shot: Shot,
+        track: Track,
+        out: Path,
+        progress: ProgressCallback,
+        *,
+        frames: tuple[int, int] | None,
+        keep_partial: bool,
+        preview: PreviewCallback,
     ) -> Fields:
-        """Writes a movie. The report that goes into the result."""
+        """Writes a movie. The report that goes into the result. ``keep_partial``: a cancelled render leaves what is done."""
 
     def preview_frame(self, shot: Shot, track: Track, frame: int, progress: ProgressCallback) -> NDArray[np.uint8]:
         """One frame, (height, width, 3) uint8 RGB."""

@@ -95,7 +95,8 @@ def _run(job: Job, runner: Runner) -> tuple[dict[str, Any], dict[str, NDArray[An
         if progress.preview_due():
             job.tell("preview", {}, {"image": smaller(image)})
 
-    report = runner.render(shot, track, out, progress, _frames(request, track), preview)
+    choices: dict[str, Any] = {"frames": _frames(request, track), "keep_partial": request.fields.get("keep_partial") is True}
+    report = runner.render(shot, track, out, progress, preview=preview, **choices)
     return {"path": str(out), "seconds": round(time.monotonic() - started, 3), "report": report}, {}
 
 

@@ -34,7 +34,7 @@ class SlowRunner:
         landmarks = np.arange(shot.frame_count * 324, dtype=np.float32).reshape(-1, 162, 2)
         return Track(landmarks, np.zeros_like(landmarks), shot.fps, (640, 480), landmarks[0], shot.au_values)
 
-    def render(self, shot, track, out, progress, frames, preview):
+    def render(self, shot, track, out, progress, *, frames, keep_partial, preview):
         partial = out.with_suffix(".partial")
         partial.write_bytes(b"half")
         try:
