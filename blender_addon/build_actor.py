@@ -23,8 +23,8 @@ from .rig_layout import (
 )
 
 BONE_LENGTH = 0.06
-DOT_RADIUS = {"Jaw": 0.014, "Nose": 0.010, "Iris": 0.009, "LipInner": 0.009}
-DOT_RADIUS_ELSE = 0.012
+DOT_RADIUS = {"Jaw": 0.014, "Brow.L": 0.012, "Brow.R": 0.012, "LipOuter": 0.011}
+DOT_RADIUS_ELSE = 0.009
 DOT_DEPTH = -0.03  # in front of the lines, which lie in front of the portrait
 PORTRAIT_DEPTH = 0.02
 
@@ -175,15 +175,15 @@ def _make_backdrop(
     backdrop.empty_image_depth = "BACK"
     backdrop.empty_image_side = "FRONT"
     backdrop.empty_display_size = max(size) / frame.unit
-    backdrop.empty_image_offset = (-0.5, -0.5)
+    # The image hangs on the pixel at the armature's origin, so that no long relationship line crosses the face.
+    backdrop.empty_image_offset = (-frame.origin[0] / size[0], frame.origin[1] / size[1] - 1.0)
     backdrop.hide_select = True
     collection.objects.link(backdrop)
-    x, z = frame.to_units(np.float32([size[0] / 2, size[1] / 2])).tolist()
     backdrop.parent, backdrop.parent_type, backdrop.parent_bone = armature, "BONE", ROOT_BONE
     root = armature.data.bones[ROOT_BONE]
     to_tail = root.matrix_local @ Matrix.Translation((0.0, root.length, 0.0))
     backdrop.matrix_parent_inverse = to_tail.inverted()
-    backdrop.location = (x, PORTRAIT_DEPTH, z)
+    backdrop.location = (0.0, PORTRAIT_DEPTH, 0.0)
     backdrop.rotation_euler = (np.pi / 2, 0.0, 0.0)
     return backdrop
 

@@ -50,8 +50,8 @@ def _property_name(data_path: str) -> str:
 def sample_aus(actor: bpy.types.Object, frames: Iterable[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """AU values (frames, 18) float32 0..5 and the mask (frames, 18) bool of those that the animator commands.
 
-    Where a curve between two good keys overshoots 0..5 it is clamped. A key or driver outside is a mistake: Faults
-    ``au-range``, ``au-not-finite``, ``driver-broken``.
+    Where a curve between two good keys overshoots 0..5 it is clamped, and so is a driver, as Blender itself clamps it.
+    A key outside is a mistake. Faults ``au-range``, ``au-not-finite``, ``driver-broken``.
     """
     frames = list(frames)
     commanded = commanded_keys(actor)
@@ -59,7 +59,6 @@ def sample_aus(actor: bpy.types.Object, frames: Iterable[int]) -> tuple[NDArray[
     _check_keys(actor)
     samples = _sample(actor, AU_KEYS, frames)
     _check_samples(samples.values[:, keyed], [key for key in AU_KEYS if key in commanded], samples.broken, frames)
-    _check_driven(actor, samples.values, frames)
     values = np.where(keyed, samples.values, 0.0)
     mask = np.broadcast_to(keyed, (len(frames), AU_COUNT)).copy()
     return np.clip(values, 0.0, MAXIMUM_INTENSITY).astype(np.float32), mask
@@ -73,8 +72,9 @@ def sample_head(actor: bpy.types.Object, frames: Iterable[int]) -> tuple[NDArray
     samples = _sample(actor, HEAD_KEYS, frames)
     _check_samples(samples.values[:, keyed], [key for key in HEAD_KEYS if key in commanded], samples.broken, frames)
     neutral = np.array([item.default for item in HEAD_PROPERTIES])
+    least, most = (np.array([getattr(item, name) for item in HEAD_PROPERTIES]) for name in ("minimum", "maximum"))
     mask = np.broadcast_to(keyed, (len(frames), len(HEAD_KEYS))).copy()
-    return np.where(keyed, samples.values, neutral).astype(np.float32), mask
+    return np.where(keyed, np.clip(samples.values, least, most), neutral).astype(np.float32), mask
 
 
 def sample_rendered_aus(actor: bpy.types.Object, frames: Iterable[int]) -> NDArray[np.float32]:
@@ -130,21 +130,11 @@ def _check_keys(actor: bpy.types.Object) -> None:
             _check_value(key, value, frame)
 
 
-def _check_driven(actor: bpy.types.Object, values: NDArray[np.float64], frames: list[int]) -> None:
-    """A driver outside 0..5 is in another unit."""
-    drivers = actor.animation_data.drivers if actor.animation_data else ()
-    for curve in drivers:
-        key = _property_name(curve.data_path)
-        if key in AU_KEYS and not curve.mute:
-            for frame, value in zip(frames, values[:, AU_KEYS.index(key)].tolist()):
-                _check_value(key, value, frame)
-
-
 def _check_value(key: str, value: float, frame: float) -> None:
     if not np.isfinite(value):
         raise _not_finite(key, frame)
     if not -1e-3 <= value <= MAXIMUM_INTENSITY + 1e-3:
-        raise Fault("au-range", f"{key} is {value:g} at frame {frame:g}; AU intensities run from 0 to 5.", "Change the key or driver, or scale the curve if it is in another unit.")
+        raise Fault("au-range", f"{key} is {value:g} at frame {frame:g}; AU intensities run from 0 to 5.", "Change the key, or scale the curve if it is in another unit.")
 
 
 def _check_samples(values: NDArray[np.float64], keys: list[str], broken: tuple[str, ...], frames: list[int]) -> None:

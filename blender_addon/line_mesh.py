@@ -13,6 +13,7 @@ from .rig_layout import BONE_COLLECTIONS, BONE_NAMES, COLLECTION_COLOURS
 
 HALF_WIDTH = 0.0045
 LINE_DEPTH = -0.01
+SHARPEST_CORNER = 0.4  # cosine of half the turn beyond which a ribbon's corner is cut off
 
 
 def make_line_mesh(armature: bpy.types.Object, collection: bpy.types.Collection) -> bpy.types.Object:
@@ -69,12 +70,24 @@ def ribbons(
 
 
 def _across(before: NDArray[np.float32], here: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Half the ribbon's width at a point, square to the contour."""
-    along = np.asarray(after - before, np.float64)
+    """From a contour's point to the ribbon's edge: square to the contour, longer in corners so that the width stays."""
+    into, out_of = _normal(here - before), _normal(after - here)
+    if not into.any():
+        into = out_of
+    if not out_of.any():
+        out_of = into
+    middle = into + out_of
+    length = float(np.hypot(*middle))
+    if length < 1e-6:
+        return (into * HALF_WIDTH).astype(np.float32)
+    middle /= length
+    return (middle * HALF_WIDTH / max(float(middle @ into), SHARPEST_CORNER)).astype(np.float32)
+
+
+def _normal(along: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Unit vector square to ``along``; zeros where it has no length."""
     length = float(np.hypot(*along))
-    if length < 1e-9:
-        return np.float32([0, HALF_WIDTH])
-    return (np.array([-along[1], along[0]]) / length * HALF_WIDTH).astype(np.float32)
+    return np.array([-along[1], along[0]], np.float64) / length if length > 1e-9 else np.zeros(2)
 
 
 def contour_chains() -> list[list[int]]:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import bpy
 from bpy.props import IntProperty, StringProperty
 
@@ -100,12 +103,22 @@ class AUTTER_OT_use_result(AutterOperator, bpy.types.Operator):
         if job is None or job.result is None:
             return {"CANCELLED"}
         scene = bpy.data.scenes.get(job.origin.scene) or context.scene
-        if scene == context.scene:
+        with shown_scene(context, scene):
             tell(self, use_results.use(context, job))
-        else:  # the person looks at another scene meanwhile
-            with context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
-                tell(self, use_results.use(bpy.context, job))
         return {"FINISHED"}
+
+
+@contextmanager
+def shown_scene(context: bpy.types.Context, scene: bpy.types.Scene) -> Iterator[None]:
+    """Shows the scene for a moment: building a rig needs edit mode, and that is the window's. Nothing is redrawn between."""
+    window, before = context.window, context.scene
+    if window is not None and scene != before:
+        window.scene = scene
+    try:
+        yield
+    finally:
+        if window is not None and window.scene != before:
+            window.scene = before
 
 
 CLASSES = (AUTTER_OT_predict, AUTTER_OT_another_take, AUTTER_OT_use_result)

@@ -49,8 +49,11 @@ def add_voice_strip(scene: bpy.types.Scene, path: Path, frame: int, channel: int
     except RuntimeError as error:
         raise Fault("audio-unreadable", f"Blender could not read {path.name}: {str(error).strip()}.", "Convert it to WAV, FLAC or MP3.") from None
     left, right = compat.strip_handles(strip)
-    if right - left < 1:
+    if strip.sound.channels == "INVALID" or right <= left:  # Blender makes a strip of anything
+        sound = strip.sound
         compat.strips_of(editor).remove(strip)
+        if not sound.users:
+            bpy.data.sounds.remove(sound)
         raise Fault("audio-unreadable", f"{path.name} holds no sound that Blender can play.", "Choose another file, or convert it to WAV.")
     if not channel:
         strip.channel = free_channel(scene, left, right)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import backend_link
+from . import backend_link, reports
 from .bridge.client import BackendState
 
 BUSY_SECONDS = 0.05
@@ -36,10 +36,12 @@ def _use_one_result() -> None:
     job = backend_link.book.finished[0]
     window = bpy.context.window_manager.windows[0]
     with bpy.context.temp_override(window=window):
+        told = reports.reports[-1] if reports.reports else None
         try:
             bpy.ops.autter.use_result("EXEC_DEFAULT", True, job=job.number)
-        except RuntimeError:
-            pass  # the operator has kept its report for the panel
+        except RuntimeError as error:
+            if told is (reports.reports[-1] if reports.reports else None):  # no Fault, which the operator would have kept
+                reports.note("ERROR", f"{job.title}: the result could not be used.", str(error).strip().splitlines()[-1])
     backend_link.book.remove([job])
     backend_link.touch()
 

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Material of the tests: a face's landmarks, a portrait file, a voice file, a backend's double. All made here."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy
+import numpy as np
+
+SIZE = (400, 500)
+
+
+def landmarks(addon) -> np.ndarray:
+    """A plausible face, (162, 2) pixels: every region an ellipse at its place."""
+    regions = addon.bridge.landmarks.REGIONS
+    places = {
+        "lips_outer": (200, 340, 50, 22), "lips_inner": (200, 340, 36, 8), "eye_left": (250, 220, 26, 11), "eye_right": (150, 220, 26, 11),
+        "brow_left": (252, 185, 36, 8), "brow_right": (148, 185, 36, 8), "face_oval": (200, 265, 120, 165), "nose": (200, 270, 24, 40),
+        "iris_left": (250, 220, 8, 8), "iris_right": (150, 220, 8, 8), "iris_centres": (200, 220, 50, 0),
+    }  # fmt: skip
+    out = np.zeros((addon.bridge.landmarks.LANDMARK_COUNT, 2), np.float32)
+    for region, points in regions.items():
+        x, y, width, height = places[region]
+        angle = np.linspace(0, 2 * np.pi, len(points), endpoint=False)
+        out[list(points)] = np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], 1)
+    return out
+
+
+def portrait(folder: Path, name: str = "portrait.png") -> Path:
+    """A small image file."""
+    image = bpy.data.images.new("made", *SIZE)
+    image.filepath_raw, image.file_format = str(folder / name), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+    return folder / name
+
+
+def voice(folder: Path, seconds: float = 4.0, rate: int = 16000, name: str = "voice.wav") -> Path:
+    """A hum as 16-bit WAV."""
+    path = folder / name
+    samples = (np.sin(np.arange(int(seconds * rate)) * 0.06) * 9000).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def actor(addon, folder: Path):
+    """An actor built from the made-up face."""
+    return addon.build_actor.build_actor(bpy.context, portrait(folder), landmarks(addon), SIZE, "Ada")
+
+
+def track(addon, frames: int, amount: float = 6.0, fps: int = 24, aus: np.ndarray | None = None):
+    """A track in which the lower lip falls and returns, and every point drifts a little."""
+    rest = landmarks(addon)
+    moved = np.repeat(rest[None], frames, 0)
+    wave_form = np.sin(np.arange(frames) / 5).astype(np.float32)
+    moved[:, list(addon.bridge.landmarks.REGIONS["lips_inner"]), 1] += amount * wave_form[:, None]
+    moved[:, :, 0] += 0.1 * wave_form[:, None]
+    from fractions import Fraction
+
+    return addon.bridge.shot.Track(moved, np.zeros_like(moved), Fraction(fps), SIZE, rest, aus)
+
+
+class FakeClient:
+    """A backend's double that answers at the second poll. ``answers`` by kind: header and arrays, or a Fault."""
+
+    def __init__(self, addon, answers: dict[str, Callable]) -> None:
+        self.addon, self.answers = addon, answers
+        self.state, self.device, self.memory_mb, self.last_fault, self.backend_version = addon.bridge.client.BackendState.OFF, "cpu", 512.0, None, "0.1.0"
+        self.requests: list[SimpleNamespace] = []
+        self.waiting: list[SimpleNamespace] = []
+        self.held = False  # while set, nothing is answered
+        self.cancelled: list[int] = []
+        self.freed = self.closed = 0
+        self.jobs = 0
+
+    def start(self) -> None:
+        self.state = self.addon.bridge.client.BackendState.READY
+
+    def _ask(self, kind: str, **given) -> int:
+        self.start()
+        self.jobs += 1
+        request = SimpleNamespace(kind=kind, job=self.jobs, **given)
+        self.requests.append(request)
+        self.waiting.append(request)
+        return self.jobs
+
+    def find_portrait(self, path) -> int:
+        return self._ask("portrait", path=path)
+
+    def predict(self, shot) -> int:
+        return self._ask("predict", shot=shot)
+
+    def render(self, shot, track, out_path, frames=None) -> int:
+        return self._ask("render", shot=shot, track=track, out_path=out_path, frames=frames)
+
+    def cancel(self, job) -> None:
+        self.cancelled.append(job)
+
+    def free_memory(self) -> None:
+        self.freed += 1
+
+    def request_status(self) -> None:
+        pass
+
+    def close(self, timeout=2.0) -> None:
+        self.closed += 1
+        self.state = self.addon.bridge.client.BackendState.OFF
+
+    def poll(self) -> list:
+        event = self.addon.bridge.client.Event
+        events = []
+        for request in [] if self.held else list(self.waiting):
+            self.waiting.remove(request)
+            events.append(event("progress", request.job, {"done": 1, "total": 2, "eta_s": 3.0, "phase": "frames"}))
+            if request.job in self.cancelled:
+                answer = self.addon.bridge.faults.Fault("cancelled", "The job was cancelled.")
+            else:
+                answer = self.answers[request.kind](request)
+            if isinstance(answer, Exception):
+                events.append(event("failed", request.job, answer.to_dict()))
+            else:
+                events.append(event("result", request.job, *answer))
+        return events
+
+
+def double(addon, **answers) -> FakeClient:
+    """Puts a FakeClient in the backend's place."""
+    client = FakeClient(addon, {"portrait": lambda request: ({"portrait_size": list(SIZE)}, {"landmarks": landmarks(addon)}), **answers})
+    addon.backend_link.client_factory = lambda python: client
+    return client
+
+
+def predicting(addon, amount: float = 6.0) -> Callable:
+    """An answer to ``predict`` of the right length."""
+
+    def answer(request):
+        frames = request.shot.frame_count
+        aus = np.where(request.shot.au_keyed, request.shot.au_values, 0.7).astype(np.float32)
+        return track(addon, frames, amount, aus=aus).to_message()
+
+    return answer
