@@ -9,17 +9,12 @@ from typing import Any
 
 def add_arguments(parser: argparse.ArgumentParser, words: list[str]) -> None:
     """The server's own options."""
-    from ..serve import server
-
-    if hasattr(server, "add_arguments"):
-        server.add_arguments(parser)
+    parser.add_argument("--keep-running", action="store_true", help="go on when standard input ends; a signal or a client ends it")
+    parser.add_argument("--tcp", action="store_true", help="listen on 127.0.0.1 instead of a socket file, e.g. behind an SSH tunnel")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Serves until the parent, a client or a signal ends it."""
-    from ..serve import server
+    from ..serve.server import serve
 
-    if hasattr(server, "run"):
-        return server.run(arguments)
-    status = server.serve()
-    return {"ok": status == 0}
+    return {"ok": serve(parent_watch=not arguments.keep_running, tcp=arguments.tcp) == 0}

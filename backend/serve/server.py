@@ -136,24 +136,25 @@ class Server:
             client.tell(Message("status", None, self.status()))
 
 
-def serve(*, parent_watch: bool = True) -> int:
+def serve(*, parent_watch: bool = True, tcp: bool = False) -> int:
     """Runs the backend's server until its parent, a client or a signal ends it; the exit status.
 
     With ``parent_watch`` the first line of standard input is ``{"token": str, "parent": int}`` and the end of standard
     input ends the server. In a terminal, or without ``parent_watch``, a token is made here and shown in the ready line.
+    ``tcp``: listen on 127.0.0.1 where a socket file would be the choice.
     """
     from .pipeline_runner import PipelineRunner
 
-    return serve_with(PipelineRunner(), parent_watch=parent_watch)
+    return serve_with(PipelineRunner(), parent_watch=parent_watch, tcp=tcp)
 
 
-def serve_with(runner: Runner, *, parent_watch: bool = True) -> int:
+def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False) -> int:
     """``serve`` with a runner of the caller's."""
     ready_line = _own_output()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     by_hand = not parent_watch or sys.stdin is None or sys.stdin.isatty()
     token = secrets.token_hex(32) if by_hand else _given_token()
-    server = Server(runner, token)
+    server = Server(runner, token, tcp=tcp)
     lifeline.handle_signals(server.stop)
     if parent_watch:
         lifeline.watch(server.stop, child=not by_hand)
