@@ -152,7 +152,10 @@ def locked_version(environment: Environment, package: str) -> str:
 
 def pip_install(environment: Environment, arguments: Sequence[str]) -> Tuple[int, str]:
     """Run pip with progress on one line; its exit code and its log."""
-    command = [str(environment.interpreter), "-m", "pip", "install", "--no-deps", "--no-input", "--prefer-binary", *arguments]
+    options = ["--no-deps", "--no-input", "--prefer-binary"]
+    # Compiled when first imported instead: most modules of torch and Blender never are.
+    options.append("--no-compile")
+    command = [str(environment.interpreter), "-m", "pip", "install", *options, *arguments]
     log: List[str] = []
     status, packages, began = StatusLine(), 0, time.monotonic()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
@@ -160,8 +163,8 @@ def pip_install(environment: Environment, arguments: Sequence[str]) -> Tuple[int
     assert process.stdout is not None
     for line in process.stdout:
         log.append(line.rstrip())
-        packages += line.startswith("Collecting ")
-        if line.startswith(("Collecting ", "Installing ", "Building ")) or "Downloading " in line:
+        packages += line.startswith(("Collecting ", "Processing "))
+        if line.startswith(("Collecting ", "Processing ", "Installing ", "Building ")) or "Downloading " in line:
             status.show("{} packages  {}".format(packages, line.strip()[:90]))
     status.end()
     code = process.wait()
