@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Set up, run, test and pack AUtter. Needs nothing but a Python; `python3 build.py --help` lists the commands."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

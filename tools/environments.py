@@ -152,9 +152,8 @@ def locked_version(environment: Environment, package: str) -> str:
 
 def pip_install(environment: Environment, arguments: Sequence[str]) -> Tuple[int, str]:
     """Run pip with progress on one line; its exit code and its log."""
-    options = ["--no-deps", "--no-input", "--prefer-binary"]
-    # Compiled when first imported instead: most modules of torch and Blender never are.
-    options.append("--no-compile")
+    # Modules are compiled when they are first imported: most of torch's and Blender's never are.
+    options = ["--no-deps", "--no-input", "--prefer-binary", "--no-compile"]
     command = [str(environment.interpreter), "-m", "pip", "install", *options, *arguments]
     log: List[str] = []
     status, packages, began = StatusLine(), 0, time.monotonic()
