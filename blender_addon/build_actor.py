@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
 from . import compat, line_mesh
@@ -50,7 +50,45 @@ def build_actor(
     armature.animation_data_create().action_blend_type = "COMBINE"
     context.scene.autter.actor = armature
     _select_only(context, armature)
+    bpy.ops.object.mode_set(mode="POSE")
+    look_at(context, armature)
     return armature
+
+
+def portrait_view(actor: bpy.types.Object) -> tuple[tuple[float, float, float], tuple[float, float]]:
+    """Centre of the portrait in the actor's space, and its (width, height) in armature units."""
+    width, height = actor.autter.portrait_size
+    x, y = actor.autter.origin
+    unit = actor.autter.unit
+    return ((width / 2 - x) / unit, 0.0, (y - height / 2) / unit), (width / unit, height / unit)
+
+
+def look_at(context: bpy.types.Context, actor: bpy.types.Object) -> None:
+    """Turns the window's 3-D viewports to the actor, from the front."""
+    centre, size = portrait_view(actor)
+    screen = context.window.screen if context.window else None
+    for area in screen.areas if screen else ():
+        if area.type == "VIEW_3D":
+            view = area.spaces.active.region_3d
+            view.view_rotation = (0.7071068, 0.7071068, 0.0, 0.0)
+            view.view_perspective = "ORTHO"
+            view.view_location = actor.matrix_world @ Vector(centre)
+            view.view_distance = 1.2 * max(size)
+
+
+def add_camera(context: bpy.types.Context, actor: bpy.types.Object) -> bpy.types.Object:
+    """An orthographic camera whose picture is exactly the portrait, made the scene's camera and resolution."""
+    centre, size = portrait_view(actor)
+    data = bpy.data.cameras.new(f"{actor.name} Camera")
+    data.type, data.ortho_scale = "ORTHO", max(size)
+    camera = bpy.data.objects.new(data.name, data)
+    actor.users_collection[0].objects.link(camera)
+    camera.parent = actor
+    camera.location, camera.rotation_euler = (centre[0], -10.0, centre[2]), (np.pi / 2, 0.0, 0.0)
+    scene = context.scene
+    scene.camera = camera
+    scene.render.resolution_x, scene.render.resolution_y = actor.autter.portrait_size
+    return camera
 
 
 def add_animated_properties(owner: bpy.types.Object, properties: tuple[AnimatedProperty, ...]) -> None:

@@ -96,6 +96,13 @@ def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
     return workspace.sequencer_scene
 
 
+def show_sequencer_scene(context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+    """Shows the scene's strips in the sequencer, where the sequencer can show another scene than the window."""
+    workspace = getattr(context, "workspace", None)
+    if workspace is not None and hasattr(workspace, "sequencer_scene"):
+        workspace.sequencer_scene = scene
+
+
 def shown_sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
     """Like ``sequencer_scene``, but changes nothing: safe while drawing."""
     workspace = getattr(context, "workspace", None)

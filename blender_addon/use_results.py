@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import actors, build_actor, compat, panel_state, prediction, sequencer
+from . import actors, build_actor, compat, panel_state, prediction, sample_scene, sequencer
 from .bridge.faults import Fault
 from .bridge.landmarks import LANDMARK_COUNT
 from .bridge.shot import Track
@@ -19,6 +19,7 @@ def use(context: bpy.types.Context, job: Job) -> str:
     """Uses the result of a job of the present file; the sentence to report. Raises Fault."""
     users = {"portrait": _build_actor, "predict": _write_prediction, "render": _add_take}
     sentence = users[job.kind](context, job)
+    job.details["following"] = sample_scene.next_job(context, job)
     panel_state.forget()
     return sentence
 
@@ -29,6 +30,9 @@ def _build_actor(context: bpy.types.Context, job: Job) -> str:
     if landmarks.shape != (LANDMARK_COUNT, 2) or not np.isfinite(landmarks).all() or len(size) != 2:
         raise Fault("result-invalid", "The backend's answer holds no landmarks.", "Update the add-on or the backend so that both match.")
     actor = build_actor.build_actor(context, Path(job.details["path"]), landmarks, (int(size[0]), int(size[1])), job.details.get("name", ""))
+    if job.details.get("sample"):
+        sample_scene.furnish(context, actor)
+        return f"{actor.name} is ready and keyed."
     return f"{actor.name} is ready: key its AUs, add a voice, then Predict."
 
 

@@ -309,3 +309,27 @@ class LayoutDouble:
         assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
         self.drawn.append(name)
         return SimpleNamespace()
+
+
+def test_sample_scene(unhurried, tmp_path, monkeypatch):
+    """Its steps follow each other, tick by tick; the material is copied out of the add-on's folder."""
+    addon = unhurried
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    faces.portrait(folder), faces.voice(folder)
+    monkeypatch.setattr(addon.sample_scene, "sample_folder", lambda: folder)
+    monkeypatch.setenv("AUTTER_HOME", str(tmp_path / "home"))
+    client = faces.double(addon, predict=faces.predicting(addon))
+    bpy.ops.autter.new_sample_scene(render=False)
+    for _ in range(3):
+        addon.ticks.tick()
+    scene = bpy.context.scene
+    assert scene.name == "AUtter Sample" and (scene.frame_start, scene.frame_end, scene.render.fps) == (1, 100, 25)
+    actor = scene.autter.actor
+    assert addon.curves.commanded_keys(actor) == set(addon.sample_scene.PERFORMANCE)
+    assert addon.prediction.predicted_range(actor) == (1, 100)
+    assert [request.kind for request in client.requests] == ["portrait", "predict"]
+    assert actor.autter.portrait == str(tmp_path / "home" / "sample" / "portrait.png")
+    shot = client.requests[1].shot
+    assert shot.frame_count == 100 and shot.voice[0].path == str(tmp_path / "home" / "sample" / "voice.wav")
+    assert scene.camera is not None and not addon.reports.latest_problem()
