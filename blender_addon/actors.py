@@ -71,7 +71,11 @@ def require_bones(actor: bpy.types.Object) -> None:
     """Fault ``rig-incomplete`` where someone deleted or renamed landmark bones."""
     missing = [name for name in BONE_NAMES if name not in actor.data.bones]
     if missing:
-        raise Fault("rig-incomplete", f"{len(missing)} of the actor's {LANDMARK_COUNT} landmark bones are missing, e.g. {missing[0]}.", "Undo their deletion or renaming, or make the actor anew.")
+        raise Fault(
+            "rig-incomplete",
+            f"{len(missing)} of the actor's {LANDMARK_COUNT} landmark bones are missing, e.g. {missing[0]}.",
+            "Undo their deletion or renaming, or make the actor anew.",
+        )
 
 
 def rest_units(actor: bpy.types.Object) -> NDArray[np.float32]:

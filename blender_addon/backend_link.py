@@ -51,14 +51,20 @@ def backend_python() -> Path:
 def backend_missing() -> str:
     """Why there is no backend, in one sentence; empty if there is one."""
     python = backend_python()
-    return "" if client_factory is not make_client or python.is_file() else f"AUtter's backend is not set up: there is no Python at {python}."
+    return (
+        "" if client_factory is not make_client or python.is_file() else f"AUtter's backend is not set up: there is no Python at {python}."
+    )
 
 
 def require_client() -> Any:
     """The client; Fault ``backend-missing`` says how to get a backend. A change of its Python in the preferences restarts it."""
     global _client, _client_python
     if missing := backend_missing():
-        raise Fault("backend-missing", missing, "Choose the Python that holds it in AUtter's preferences, or set AUTTER_BACKEND_PYTHON before you start Blender.")
+        raise Fault(
+            "backend-missing",
+            missing,
+            "Choose the Python that holds it in AUtter's preferences, or set AUTTER_BACKEND_PYTHON before you start Blender.",
+        )
     python = str(backend_python())
     if _client is not None and _client_python != python:
         close()
@@ -113,7 +119,11 @@ def wait_for(job: Job, longest: float = LONGEST_WAIT, context: bpy.types.Context
         if time.monotonic() > ends:
             cancel(job.number)
             book.open.pop(job.number, None)
-            raise Fault("backend-slow", f"The backend did not finish within {longest:.0f} seconds.", "Allow more time, or look at its log with Copy report.")
+            raise Fault(
+                "backend-slow",
+                f"The backend did not finish within {longest:.0f} seconds.",
+                "Allow more time, or look at its log with Copy report.",
+            )
         time.sleep(PUMP_SECONDS)
     book.remove([job])
     if job.fault is not None:

@@ -104,9 +104,7 @@ def add_animated_properties(owner: bpy.types.Object, properties: tuple[AnimatedP
         owner.property_overridable_library_set(item.data_path, True)
 
 
-def _make_armature(
-    context: bpy.types.Context, collection: bpy.types.Collection, name: str, units: NDArray[np.float32]
-) -> bpy.types.Object:
+def _make_armature(context: bpy.types.Context, collection: bpy.types.Collection, name: str, units: NDArray[np.float32]) -> bpy.types.Object:
     data = bpy.data.armatures.new(name)
     armature = bpy.data.objects.new(name, data)
     collection.objects.link(armature)

@@ -134,17 +134,29 @@ def _check_value(key: str, value: float, frame: float) -> None:
     if not np.isfinite(value):
         raise _not_finite(key, frame)
     if not -1e-3 <= value <= MAXIMUM_INTENSITY + 1e-3:
-        raise Fault("au-range", f"{key} is {value:g} at frame {frame:g}; AU intensities run from 0 to 5.", "Change the key, or scale the curve if it is in another unit.")
+        raise Fault(
+            "au-range",
+            f"{key} is {value:g} at frame {frame:g}; AU intensities run from 0 to 5.",
+            "Change the key, or scale the curve if it is in another unit.",
+        )
 
 
 def _check_samples(values: NDArray[np.float64], keys: list[str], broken: tuple[str, ...], frames: list[int]) -> None:
     for key in keys:
         if key in broken:
-            raise Fault("driver-broken", f"The driver of {key} does not work.", "Mend its expression or variables in the Drivers editor, or delete the driver to leave it free.")
+            raise Fault(
+                "driver-broken",
+                f"The driver of {key} does not work.",
+                "Mend its expression or variables in the Drivers editor, or delete the driver to leave it free.",
+            )
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         raise _not_finite(keys[bad[0][1]], frames[bad[0][0]])
 
 
 def _not_finite(key: str, frame: float) -> Fault:
-    return Fault("au-not-finite" if key in AU_KEYS else "head-not-finite", f"{key} is not a number at frame {frame:g}.", "Look for a broken key or driver, or leave it free.")
+    return Fault(
+        "au-not-finite" if key in AU_KEYS else "head-not-finite",
+        f"{key} is not a number at frame {frame:g}.",
+        "Look for a broken key or driver, or leave it free.",
+    )

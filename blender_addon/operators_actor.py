@@ -91,7 +91,11 @@ class AUTTER_OT_key_au(ActorOperator, bpy.types.Operator):
         actor, item = actors.require_actor(context), ANIMATED[self.known_key()]
         value = self.value if self.properties.is_property_set("value") else float(actor[item.key])
         if not item.minimum <= value <= item.maximum:
-            raise Fault("au-range", f"{item.key} cannot be {value:g}; it runs from {item.minimum:g} to {item.maximum:g}.", "Give a value in that range.")
+            raise Fault(
+                "au-range",
+                f"{item.key} cannot be {value:g}; it runs from {item.minimum:g} to {item.maximum:g}.",
+                "Give a value in that range.",
+            )
         frame = self.frame if self.properties.is_property_set("frame") else context.scene.frame_current_final
         actor[item.key] = value
         actor.keyframe_insert(item.data_path, frame=frame, group=item.group)

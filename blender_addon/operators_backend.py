@@ -101,7 +101,12 @@ class AUTTER_OT_copy_report(AutterOperator, bpy.types.Operator):
         client = backend_link.current_client()
         facts = {"backend": backend_link.state().value, "backend Python": backend_link.backend_python()}
         if client is not None:
-            facts.update(device=client.device, memory=f"{client.memory_mb:.0f} MB", version=client.backend_version, log=getattr(client, "log_path", ""))
+            facts.update(
+                device=client.device,
+                memory=f"{client.memory_mb:.0f} MB",
+                version=client.backend_version,
+                log=getattr(client, "log_path", ""),
+            )
         context.window_manager.clipboard = reports.as_text(facts)
         self.report({"INFO"}, "The report is on the clipboard.")
         return {"FINISHED"}

@@ -32,8 +32,12 @@ class AutterOperator:
 class WaitingOperator(AutterOperator):
     """An operator that asks the backend: it returns at once, or waits where ``wait`` is set or no timer runs."""
 
-    wait: BoolProperty(name="Wait", description="Return only when the result is there; always so in background mode", default=False, options={"SKIP_SAVE"})
-    longest_wait: FloatProperty(name="Longest Wait", description="Seconds after which waiting is given up", default=LONGEST_WAIT, min=1, options={"SKIP_SAVE"})
+    wait: BoolProperty(
+        name="Wait", description="Return only when the result is there; always so in background mode", default=False, options={"SKIP_SAVE"}
+    )
+    longest_wait: FloatProperty(
+        name="Longest Wait", description="Seconds after which waiting is given up", default=LONGEST_WAIT, min=1, options={"SKIP_SAVE"}
+    )
 
     def waits(self) -> bool:
         """Whether to pump the backend here and now."""

@@ -24,7 +24,9 @@ class RangedOperator(WaitingOperator):
     """An operator on a frame range of an actor."""
 
     actor: StringProperty(name="Actor", description="Name of the actor; empty: the selected one", options={"SKIP_SAVE"})
-    frame_first: IntProperty(name="First Frame", description="Without it the first frame of the preview range or scene", options={"SKIP_SAVE"})
+    frame_first: IntProperty(
+        name="First Frame", description="Without it the first frame of the preview range or scene", options={"SKIP_SAVE"}
+    )
     frame_last: IntProperty(name="Last Frame", description="Without it the last frame of the preview range or scene", options={"SKIP_SAVE"})
 
     def frames(self, context: bpy.types.Context) -> range:

@@ -24,7 +24,9 @@ class AUTTER_OT_render(RangedOperator, bpy.types.Operator):
     bl_label = "Render to Sequencer"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(name="File", description="Movie to write; empty: a new take in the output folder", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(
+        name="File", description="Movie to write; empty: a new take in the output folder", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -66,7 +68,9 @@ def request_render(context: bpy.types.Context, actor: bpy.types.Object, frames: 
     else:
         outputs.writable(out.parent)
         if out.suffix.lower() != ".mp4":
-            raise Fault("movie-type", f"A take is an .mp4 file, not {out.suffix or 'a file without ending'}.", "Give a name that ends in .mp4.")
+            raise Fault(
+                "movie-type", f"A take is an .mp4 file, not {out.suffix or 'a file without ending'}.", "Give a name that ends in .mp4."
+            )
     shot = shots.make_shot(context, actor, frames)
     track = shots.make_track(context, actor, frames)
     details = {"shot": shot, "path": str(out), "sequencer_scene": sequencer_scene.name}

@@ -28,9 +28,15 @@ class AUTTER_OT_add_voice(AutterOperator, bpy.types.Operator, ImportHelper):
     bl_options = {"REGISTER", "UNDO"}
 
     filter_glob: StringProperty(default=SOUNDS, options={"HIDDEN"})
-    frame_start: IntProperty(name="Frame", description="Frame at which the recording starts; without it the scene's first", options={"SKIP_SAVE"})
-    channel: IntProperty(name="Channel", description="Channel of the strip; 0 finds a free one", default=0, min=0, max=128, options={"SKIP_SAVE"})
-    fit_range: BoolProperty(name="Fit Scene Range", description="End the scene where the recording ends", default=False, options={"SKIP_SAVE"})
+    frame_start: IntProperty(
+        name="Frame", description="Frame at which the recording starts; without it the scene's first", options={"SKIP_SAVE"}
+    )
+    channel: IntProperty(
+        name="Channel", description="Channel of the strip; 0 finds a free one", default=0, min=0, max=128, options={"SKIP_SAVE"}
+    )
+    fit_range: BoolProperty(
+        name="Fit Scene Range", description="End the scene where the recording ends", default=False, options={"SKIP_SAVE"}
+    )
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -40,7 +46,9 @@ class AUTTER_OT_add_voice(AutterOperator, bpy.types.Operator, ImportHelper):
         panel_state.forget()
         if not compat.can_make_sound_strips():
             remember_voice_file(context, path, frame)
-            tell(self, f"This Blender is built without sound, so {path.name} is kept in the scene's settings instead of a strip.", "WARNING")
+            tell(
+                self, f"This Blender is built without sound, so {path.name} is kept in the scene's settings instead of a strip.", "WARNING"
+            )
             return {"FINISHED"}
         scene = compat.sequencer_scene(context)
         check_same_rate(scene, context.scene)

@@ -38,7 +38,11 @@ def writable(folder: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise Fault("folder-read-only", f"Nothing can be written to {folder}: {error.strerror or error}.", "Choose another output folder in the Render panel.") from None
+        raise Fault(
+            "folder-read-only",
+            f"Nothing can be written to {folder}: {error.strerror or error}.",
+            "Choose another output folder in the Render panel.",
+        ) from None
     return folder
 
 

@@ -243,7 +243,13 @@ def _make_classes() -> tuple[type, ...]:
         for name, base in _SECTIONS:
             made.append(type(f"{prefix}_PT_autter_{name}", (base, bpy.types.Panel), {"bl_space_type": space, "__module__": __name__}))
         for group, label in _GROUPS:
-            attributes = {"bl_space_type": space, "bl_label": label, "bl_parent_id": f"{prefix}_PT_autter_actor", "group": group, "__module__": __name__}
+            attributes = {
+                "bl_space_type": space,
+                "bl_label": label,
+                "bl_parent_id": f"{prefix}_PT_autter_actor",
+                "group": group,
+                "__module__": __name__,
+            }
             if group == "head":
                 attributes["bl_options"] = {"DEFAULT_CLOSED"}
             made.append(type(f"{prefix}_PT_autter_{group}", (ChannelPanel, bpy.types.Panel), attributes))

@@ -38,7 +38,9 @@ class AutterObjectSettings(bpy.types.PropertyGroup):
     is_actor: BoolProperty(name="Is Actor", description="This armature is an AUtter actor")
     portrait: StringProperty(name="Portrait", description="Image file that the actor animates", subtype="FILE_PATH")
     portrait_size: IntVectorProperty(name="Portrait Size", description="Width and height of the portrait in pixels", size=2, min=0)
-    unit: FloatProperty(name="Unit", description="Portrait pixels per armature unit: the distance between the outer eye corners", default=1.0)
+    unit: FloatProperty(
+        name="Unit", description="Portrait pixels per armature unit: the distance between the outer eye corners", default=1.0
+    )
     origin: FloatVectorProperty(name="Origin", description="Portrait pixel at which the armature's origin lies", size=2)
     seed: IntProperty(name="Seed", description="Another seed gives another take of everything that is free", min=0, default=0)
 
@@ -47,16 +49,20 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
     """Knobs of voice, prediction and render."""
 
     actor: PointerProperty(name="Actor", description="The actor that Predict and Render work on", type=bpy.types.Object, poll=_is_actor)
-    voice_file: StringProperty(
-        name="Voice File", description="Recording used where the scene holds no voice strip", subtype="FILE_PATH"
-    )
+    voice_file: StringProperty(name="Voice File", description="Recording used where the scene holds no voice strip", subtype="FILE_PATH")
     voice_frame: IntProperty(name="Voice Start", description="Frame at which the voice file starts", default=1)
     show_prediction: BoolProperty(name="Motion Settings", default=False)
 
-    au_strength: FloatProperty(name="AU Strength", description="How strongly keyed AUs command the face", min=0, max=2, default=_MOTION.au_strength)
+    au_strength: FloatProperty(
+        name="AU Strength", description="How strongly keyed AUs command the face", min=0, max=2, default=_MOTION.au_strength
+    )
     lip_strength: FloatProperty(name="Lip Strength", description="Scale of lip and jaw motion", min=0, max=2, default=_MOTION.lip_strength)
-    upper_smoothing: FloatProperty(name="Upper Smoothing", description="Smooths brows and eyes", min=0, max=1, default=_MOTION.upper_smoothing)
-    lower_smoothing: FloatProperty(name="Lower Smoothing", description="Smooths lips and jaw", min=0, max=1, default=_MOTION.lower_smoothing)
+    upper_smoothing: FloatProperty(
+        name="Upper Smoothing", description="Smooths brows and eyes", min=0, max=1, default=_MOTION.upper_smoothing
+    )
+    lower_smoothing: FloatProperty(
+        name="Lower Smoothing", description="Smooths lips and jaw", min=0, max=1, default=_MOTION.lower_smoothing
+    )
     lip_offset: FloatProperty(
         name="Lip Offset", description="Opens (or, below 0, closes) the lips at all times, in eye-corner distances",
         min=-0.2, max=0.2, precision=3, step=0.5, default=_MOTION.lip_offset,
@@ -67,13 +73,17 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
     )  # fmt: skip
     blinks: BoolProperty(name="Blinks", description="Blink by itself while AU45 is free", default=_MOTION.blinks)
     blinks_per_minute: FloatProperty(name="Per Minute", description="How often it blinks", min=0, max=60, default=_MOTION.blinks_per_minute)
-    idle_head: FloatProperty(name="Idle Head", description="Quiet head motion where the head pose is not keyed", min=0, max=1, default=_MOTION.idle_head)
+    idle_head: FloatProperty(
+        name="Idle Head", description="Quiet head motion where the head pose is not keyed", min=0, max=1, default=_MOTION.idle_head
+    )
     time_shift: FloatProperty(
         name="Time Shift", description="Moves the lips against the voice; above 0 they come later", min=-1, max=1,
         subtype="TIME_ABSOLUTE", unit="TIME_ABSOLUTE", precision=3, default=_MOTION.time_shift,
     )  # fmt: skip
     mouth_only: BoolProperty(name="Mouth Only", description="Leave brows, eyes and head as they are", default=_MOTION.mouth_only)
-    variation: FloatProperty(name="Variation", description="How far free motion wanders from the average", min=0, max=1, default=_MOTION.variation)
+    variation: FloatProperty(
+        name="Variation", description="How far free motion wanders from the average", min=0, max=1, default=_MOTION.variation
+    )
 
     tier: EnumProperty(name="Tier", description="Which renderer makes the picture", items=TIERS, default=_RENDER.tier)
     steps: IntProperty(name="Steps", description="Diffusion steps: 1 draft, 2 standard, 4 best", min=1, max=50, default=_RENDER.steps)
@@ -81,7 +91,11 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
         name="Face Size", description="Pixels of the face that are made anew; it is pasted into the full portrait",
         items=(("256", "256", "Standard"), ("512", "512", "Fine, four times as slow")), default=str(_RENDER.crop_size),
     )  # fmt: skip
-    label: BoolProperty(name="Visible Label", description="Write into the picture that it is synthetic; the file's metadata always says so", default=_RENDER.label)
+    label: BoolProperty(
+        name="Visible Label",
+        description="Write into the picture that it is synthetic; the file's metadata always says so",
+        default=_RENDER.label,
+    )
     output_folder: StringProperty(
         name="Output", description="Folder of finished takes; empty: autter beside the .blend, or the folder in the preferences",
         subtype="DIR_PATH",

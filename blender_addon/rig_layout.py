@@ -62,9 +62,7 @@ _REGION_STEM = {
     "iris_centres": "IrisCentre",
 }
 # MediaPipe points of the subject's left half in the regions that cross the midline.
-_LEFT_HALF = frozenset(
-    table.LIPS_OUTER[6:15] + table.LIPS_INNER[6:15] + table.FACE_OVAL[1:18] + (326, 327, 294, 278, 344, 440, 275)
-)
+_LEFT_HALF = frozenset(table.LIPS_OUTER[6:15] + table.LIPS_INNER[6:15] + table.FACE_OVAL[1:18] + (326, 327, 294, 278, 344, 440, 275))
 _LEFT_REGIONS = ("eye_left", "brow_left", "iris_left")
 
 
@@ -77,7 +75,7 @@ def _regions_of_points() -> list[str]:
 
 
 def _sides() -> list[str]:
-    """"L", "R" or "" (on the midline) for each landmark."""
+    """ "L", "R" or "" (on the midline) for each landmark."""
     sides = []
     for point, region in enumerate(_regions_of_points()):
         mesh = table.MEDIAPIPE_INDICES[point]
@@ -141,7 +139,8 @@ class Frame2D:
 
 def au_tooltip(unit: ActionUnit) -> str:
     """What an animator reads on hovering an AU: name, muscle, effect."""
-    return f"{unit.key} {unit.name}: {unit.effect}. Muscle: {unit.muscle}. FACS intensity 0 to 5 (A to E). Key it to command it, leave it free to let the voice fill it in"
+    told = f"{unit.key} {unit.name}: {unit.effect}. Muscle: {unit.muscle}. FACS intensity 0 to 5 (A to E)"
+    return f"{told}. Key it to command it, leave it free to let the voice fill it in"
 
 
 _HEAD_TOOLTIPS = {
@@ -152,7 +151,14 @@ _HEAD_TOOLTIPS = {
     "y": "Moves the head down, in distances between the outer eye corners",
     "scale": "Size of the head; 1 is as in the portrait",
 }
-_HEAD_RANGES = {"yaw": (-60.0, 60.0), "pitch": (-45.0, 45.0), "roll": (-45.0, 45.0), "x": (-3.0, 3.0), "y": (-3.0, 3.0), "scale": (0.25, 4.0)}
+_HEAD_RANGES = {
+    "yaw": (-60.0, 60.0),
+    "pitch": (-45.0, 45.0),
+    "roll": (-45.0, 45.0),
+    "x": (-3.0, 3.0),
+    "y": (-3.0, 3.0),
+    "scale": (0.25, 4.0),
+}
 
 
 @dataclass(frozen=True)

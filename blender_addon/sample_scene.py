@@ -36,7 +36,11 @@ def sample_folder() -> Path:
     """Where the zip keeps the sample; Fault ``sample-missing``."""
     folder = Path(__file__).parent / "data" / "sample"
     if not folder.is_dir():
-        raise Fault("sample-missing", "This copy of AUtter holds no sample material.", "Install the released zip, or use your own portrait and recording.")
+        raise Fault(
+            "sample-missing",
+            "This copy of AUtter holds no sample material.",
+            "Install the released zip, or use your own portrait and recording.",
+        )
     return folder
 
 

@@ -45,9 +45,13 @@ def add_voice_strip(scene: bpy.types.Scene, path: Path, frame: int, channel: int
     """A sound strip marked as a voice. Fault ``audio-unreadable`` where Blender finds no sound in the file."""
     editor = scene.sequence_editor_create()
     try:
-        strip = compat.strips_of(editor).new_sound(name=path.stem, filepath=relative_path(path), channel=channel or HIGHEST_CHANNEL, frame_start=frame)
+        strip = compat.strips_of(editor).new_sound(
+            name=path.stem, filepath=relative_path(path), channel=channel or HIGHEST_CHANNEL, frame_start=frame
+        )
     except RuntimeError as error:
-        raise Fault("audio-unreadable", f"Blender could not read {path.name}: {str(error).strip()}.", "Convert it to WAV, FLAC or MP3.") from None
+        raise Fault(
+            "audio-unreadable", f"Blender could not read {path.name}: {str(error).strip()}.", "Convert it to WAV, FLAC or MP3."
+        ) from None
     left, right = compat.strip_handles(strip)
     if strip.sound.channels == "INVALID" or right <= left:  # Blender makes a strip of anything
         sound = strip.sound
@@ -75,7 +79,9 @@ def add_take(scene: bpy.types.Scene, movie: Path, shot: Shot, actor_name: str, r
     try:
         picture = strips.new_movie(name=name, filepath=relative_path(movie), channel=channel + 1, frame_start=first, fit_method="FIT")
     except RuntimeError as error:
-        raise Fault("movie-unreadable", f"Blender could not read the movie {movie.name}: {str(error).strip()}.", "Render it again.") from None
+        raise Fault(
+            "movie-unreadable", f"Blender could not read the movie {movie.name}: {str(error).strip()}.", "Render it again."
+        ) from None
     picture[TAKE_MARK] = take_record(shot, actor_name, report)
     sound = None
     if compat.can_make_sound_strips():

@@ -50,7 +50,11 @@ def make_track(context: bpy.types.Context, actor: bpy.types.Object, frames: rang
     """The rig's landmarks as they stand, prediction and edits together, for the renderer."""
     landmarks = evaluation.sample_landmarks(actor, frames)
     if not np.isfinite(landmarks).all():
-        raise Fault("rig-not-finite", "A landmark bone is at a place that is not a number.", "Look for a broken key, driver or constraint on the actor's bones.")
+        raise Fault(
+            "rig-not-finite",
+            "A landmark bone is at a place that is not a number.",
+            "Look for a broken key, driver or constraint on the actor's bones.",
+        )
     rest = actors.rest_landmarks(actor)
     return Track(
         landmarks=landmarks,

@@ -29,7 +29,9 @@ def _build_actor(context: bpy.types.Context, job: Job) -> str:
     size = job.result.header.get("portrait_size", ())
     if landmarks.shape != (LANDMARK_COUNT, 2) or not np.isfinite(landmarks).all() or len(size) != 2:
         raise Fault("result-invalid", "The backend's answer holds no landmarks.", "Update the add-on or the backend so that both match.")
-    actor = build_actor.build_actor(context, Path(job.details["path"]), landmarks, (int(size[0]), int(size[1])), job.details.get("name", ""))
+    actor = build_actor.build_actor(
+        context, Path(job.details["path"]), landmarks, (int(size[0]), int(size[1])), job.details.get("name", "")
+    )
     if job.details.get("sample"):
         sample_scene.furnish(context, actor)
         return f"{actor.name} is ready and keyed."
@@ -41,7 +43,11 @@ def _write_prediction(context: bpy.types.Context, job: Job) -> str:
     track = Track.from_message(job.result.header, job.result.arrays)
     shot = job.details["shot"]
     if track.landmarks.shape[0] != shot.frame_count:
-        raise Fault("result-invalid", f"The backend predicted {track.landmarks.shape[0]} frames instead of {shot.frame_count}.", "Predict again; update the backend if it happens again.")
+        raise Fault(
+            "result-invalid",
+            f"The backend predicted {track.landmarks.shape[0]} frames instead of {shot.frame_count}.",
+            "Predict again; update the backend if it happens again.",
+        )
     prediction.write_prediction(actor, track, shot.frame_start)
     return f"Predicted {shot.frame_count} frames of {actor.name}."
 
@@ -62,5 +68,9 @@ def actor_of_job(job: Job) -> bpy.types.Object:
     by_uid = [found for found in bpy.data.objects if job.origin.actor_uid and found.session_uid == job.origin.actor_uid]
     found = by_uid[0] if by_uid else bpy.data.objects.get(job.origin.actor)
     if not actors.is_actor(found):
-        raise Fault("actor-missing", f'The actor "{job.origin.actor}" is gone, so its result cannot be used.', "Undo its deletion and run the job again.")
+        raise Fault(
+            "actor-missing",
+            f'The actor "{job.origin.actor}" is gone, so its result cannot be used.',
+            "Undo its deletion and run the job again.",
+        )
     return found

@@ -58,7 +58,11 @@ def piece_of_strip(strip: Any, frames: range, fps: Fraction) -> Voice | None:
     if right <= frames.start or left >= frames.stop or right <= left:
         return None
     if compat.is_retimed(strip):
-        raise Fault("voice-retimed", f'The voice strip "{strip.name}" is retimed, and its speed cannot be followed yet.', "Remove its retiming keys, or render it to a sound file and use that.")
+        raise Fault(
+            "voice-retimed",
+            f'The voice strip "{strip.name}" is retimed, and its speed cannot be followed yet.',
+            "Remove its retiming keys, or render it to a sound file and use that.",
+        )
     rate = float(fps)
     trim = (left - compat.strip_content_start(strip)) / rate - compat.strip_sound_delay(strip)
     offset, duration = (left - frames.start) / rate, (right - left) / rate
@@ -71,7 +75,11 @@ def check_same_rate(sequencer: bpy.types.Scene, scene: bpy.types.Scene) -> None:
     """From 5.0 on the sequencer may show another scene; Fault ``frame-rates-differ`` where its clock is another."""
     ours, theirs = compat.frame_rate(scene), compat.frame_rate(sequencer)
     if ours != theirs:
-        raise Fault("frame-rates-differ", f'The sequencer\'s scene "{sequencer.name}" runs at {float(theirs):g} frames a second, the actor\'s scene at {float(ours):g}.', "Give both scenes the same frame rate.")
+        raise Fault(
+            "frame-rates-differ",
+            f"The sequencer's scene \"{sequencer.name}\" runs at {float(theirs):g} frames a second, the actor's scene at {float(ours):g}.",
+            "Give both scenes the same frame rate.",
+        )
 
 
 def _existing(filepath: str, owner: bpy.types.ID | None = None) -> Path:

@@ -73,7 +73,13 @@ class FakeClient:
 
     def __init__(self, addon, answers: dict[str, Callable]) -> None:
         self.addon, self.answers = addon, answers
-        self.state, self.device, self.memory_mb, self.last_fault, self.backend_version = addon.bridge.client.BackendState.OFF, "cpu", 512.0, None, "0.1.0"
+        self.state, self.device, self.memory_mb, self.last_fault, self.backend_version = (
+            addon.bridge.client.BackendState.OFF,
+            "cpu",
+            512.0,
+            None,
+            "0.1.0",
+        )
         self.requests: list[SimpleNamespace] = []
         self.waiting: list[SimpleNamespace] = []
         self.held = False  # while set, nothing is answered

@@ -201,7 +201,12 @@ def test_no_portrait_no_actor_no_voice(addon, tmp_path):
 
 def test_no_face(addon, tmp_path):
     fault = addon.bridge.faults.Fault
-    faces.double(addon, portrait=lambda request: fault("face-none", "No face was found in portrait.png.", "Use a picture that shows one face from the front."))
+    faces.double(
+        addon,
+        portrait=lambda request: fault(
+            "face-none", "No face was found in portrait.png.", "Use a picture that shows one face from the front."
+        ),
+    )
     with pytest.raises(RuntimeError, match="No face was found"):
         bpy.ops.autter.new_actor(filepath=str(faces.portrait(tmp_path)))
     assert not bpy.data.objects and not bpy.data.armatures
@@ -229,7 +234,12 @@ def test_wrong_python(addon, tmp_path, monkeypatch):
 def test_a_backend_that_dies(addon, tmp_path):
     ready_scene(addon, tmp_path)
     fault = addon.bridge.faults.Fault
-    client = faces.double(addon, predict=lambda request: fault("backend-died", "The backend ended unexpectedly (signal SIGKILL).", "Start the job again.", "last words"))
+    client = faces.double(
+        addon,
+        predict=lambda request: fault(
+            "backend-died", "The backend ended unexpectedly (signal SIGKILL).", "Start the job again.", "last words"
+        ),
+    )
     with pytest.raises(RuntimeError, match="ended unexpectedly"):
         bpy.ops.autter.predict()
     assert "last words" in addon.reports.as_text({})
@@ -283,12 +293,12 @@ class LayoutDouble:
     def __setattr__(self, name: str, value: object) -> None:
         assert name in bpy.types.UILayout.bl_rna.properties, name
 
-    def row(self, **_) -> "LayoutDouble":
+    def row(self, **_) -> LayoutDouble:
         return self
 
     column = box = row
 
-    def panel(self, name: str, default_closed: bool = False) -> tuple["LayoutDouble", "LayoutDouble"]:
+    def panel(self, name: str, default_closed: bool = False) -> tuple[LayoutDouble, LayoutDouble]:
         return self, self
 
     def label(self, text: str = "", icon: str = "NONE") -> None:

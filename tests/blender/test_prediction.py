@@ -74,14 +74,20 @@ def test_edits_survive_another_prediction(addon, scene_with_voice):
     point = addon.rig_layout.BONE_NAMES.index(LIP)
     assert np.allclose(edited[point] - predicted[point], (0.25 * unit, 0), atol=0.05)
     own = actor.animation_data.action
-    before = {(curve.data_path, curve.array_index): [key.co[:] for key in curve.keyframe_points] for curve in addon.compat.iterate_curves(own, addon.compat.assigned_slot(actor.animation_data))}
+    before = {
+        (curve.data_path, curve.array_index): [key.co[:] for key in curve.keyframe_points]
+        for curve in addon.compat.iterate_curves(own, addon.compat.assigned_slot(actor.animation_data))
+    }
 
     client.answers["predict"] = faces.predicting(addon, 15.0)
     bpy.ops.autter.predict()
     again = addon.evaluation.sample_landmarks(actor, [40])[0]
     fresh = faces.track(addon, 96, 15.0).landmarks[39]
     assert actor.animation_data.action == own
-    assert {(curve.data_path, curve.array_index): [key.co[:] for key in curve.keyframe_points] for curve in addon.compat.iterate_curves(own, addon.compat.assigned_slot(actor.animation_data))} == before
+    assert {
+        (curve.data_path, curve.array_index): [key.co[:] for key in curve.keyframe_points]
+        for curve in addon.compat.iterate_curves(own, addon.compat.assigned_slot(actor.animation_data))
+    } == before
     assert np.allclose(again[point] - fresh[point], (0.25 * unit, 0), atol=0.05)
     assert np.allclose(np.delete(again, point, 0), np.delete(fresh, point, 0), atol=0.05)
     assert len(actor.animation_data.nla_tracks) == 1 and len(actor.animation_data.nla_tracks[0].strips) == 1

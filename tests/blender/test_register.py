@@ -24,7 +24,9 @@ def test_five_cycles_leave_nothing_behind(addon):
         kinds = {name for name in dir(bpy.types) if "autter" in name.lower()}
         return operators | kinds
 
-    handler_lists = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers) if isinstance(getattr(bpy.app.handlers, name), list)}
+    handler_lists = {
+        name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers) if isinstance(getattr(bpy.app.handlers, name), list)
+    }
     enabled = {name: len(functions) for name, functions in handler_lists.items()}
     assert ours() and bpy.app.timers.is_registered(addon.ticks.tick)
     for _ in range(5):

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
-from mathutils import Vector  # noqa: E402
-
 import faces  # noqa: E402
+from mathutils import Vector  # noqa: E402
 
 pytestmark = pytest.mark.blender
 
@@ -177,7 +176,10 @@ def test_driver_out_of_range_is_clamped(addon, tmp_path):
     assert keyed[:, column].all() and values[:, column].tolist() == [1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5]
 
 
-@pytest.mark.parametrize("fps, base, exact", [(24, 1.0, Fraction(24)), (24, 1.001, Fraction(24000, 1001)), (30, 1.001, Fraction(30000, 1001)), (25, 2.0, Fraction(25, 2))])
+@pytest.mark.parametrize(
+    "fps, base, exact",
+    [(24, 1.0, Fraction(24)), (24, 1.001, Fraction(24000, 1001)), (30, 1.001, Fraction(30000, 1001)), (25, 2.0, Fraction(25, 2))],
+)
 def test_frame_rate_is_exact(addon, fps, base, exact):
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = fps, base

@@ -30,7 +30,9 @@ def movie(tmp_path):
     render.ffmpeg.format, render.ffmpeg.codec = "MPEG4", "H264"
     scene.sequence_editor_create()
     strips = scene.sequence_editor.strips if hasattr(scene.sequence_editor, "strips") else scene.sequence_editor.sequences
-    strips.new_effect(name="c", type="COLOR", channel=1, frame_start=1, **({"length": 24} if bpy.app.version >= (5, 0, 0) else {"frame_end": 25}))
+    strips.new_effect(
+        name="c", type="COLOR", channel=1, frame_start=1, **({"length": 24} if bpy.app.version >= (5, 0, 0) else {"frame_end": 25})
+    )
     scene.frame_start, scene.frame_end = 1, 24
     path = tmp_path / "movie.mp4"
     render.filepath = str(path)
@@ -143,7 +145,17 @@ def test_no_audio_file(addon, tmp_path):
 
 def make_shot(addon, first: int, count: int, path: str):
     shot = addon.bridge.shot
-    return shot.Shot(first, Fraction(24), path, (shot.Voice(path),), np.zeros((count, 18), np.float32), np.zeros((count, 18), bool), np.zeros((count, 6), np.float32), np.zeros((count, 6), bool), seed=9)
+    return shot.Shot(
+        first,
+        Fraction(24),
+        path,
+        (shot.Voice(path),),
+        np.zeros((count, 18), np.float32),
+        np.zeros((count, 18), bool),
+        np.zeros((count, 6), np.float32),
+        np.zeros((count, 6), bool),
+        seed=9,
+    )
 
 
 def test_take_lies_at_its_frame_on_free_channels(addon, movie):
