@@ -9,6 +9,8 @@ starts a new one. A timer, a modal operator or a plain loop can drive it.
 from __future__ import annotations
 
 import enum
+import itertools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +21,12 @@ from numpy.typing import NDArray
 from . import paths
 from .faults import Fault
 from .messages import Message, pack_shot
-from .process import START_SECONDS, RestartLimiter, child_environment, command_line
+from .process import START_SECONDS, STOP_SECONDS, RestartLimiter, child_environment, command_line
 from .session import Ended, Session
 from .shot import Shot, Track
 
 FINAL_EVENTS = frozenset(("result", "failed"))
+_job_numbers = itertools.count(1)  # for all clients of this program, so that a late result is never taken for another job's
 
 
 class BackendState(enum.Enum):
@@ -55,7 +58,7 @@ class Client:
     """Starts ``python -m backend serve`` when it is first needed and talks to it.
 
     ``environment`` adds to or overrides the child's environment. ``log_path``: the backend's log file, by default in
-    ``paths.logs_dir()``. Jobs are numbers, counted from 1 and never used twice by one client.
+    ``paths.logs_dir()``. Jobs are numbers that no two clients of this program share.
     """
 
     def __init__(
@@ -82,7 +85,6 @@ class Client:
         self._session: Session | None = None
         self._open: set[int] = set()
         self._local: list[Event] = []  # events of our own making, for the next poll
-        self._jobs = 0
 
     @property
     def open_jobs(self) -> frozenset[int]:
@@ -158,22 +160,31 @@ class Client:
                 events.append(event)
         return events
 
-    def close(self, timeout: float = 2.0) -> None:
+    def stop(self) -> None:
+        """Ends the backend without waiting for it: what is left of it after two seconds is killed. Open jobs are dropped."""
+        session = self._let_go()
+        if session is not None:
+            threading.Thread(target=session.end, name="autter-stop", daemon=True).start()
+
+    def close(self, timeout: float = STOP_SECONDS) -> None:
         """Ends the backend; waits up to ``timeout`` seconds for it, then kills it. Open jobs are dropped."""
+        session = self._let_go()
+        if session is not None:
+            session.end(timeout)
+
+    def _let_go(self) -> Session | None:
         session, self._session = self._session, None
         self._open.clear()
         self._local.clear()
         self.state, self.memory_mb = BackendState.OFF, 0.0
-        if session is not None:
-            session.end(timeout)
+        return session
 
     def _tell(self, kind: str) -> None:
         if self._session is not None:
             self._session.send(None, lambda: Message(kind))
 
     def _request(self, kind: str, content: Callable[[], tuple[dict[str, Any], dict[str, NDArray[Any]]]]) -> int:
-        self._jobs += 1
-        job = self._jobs
+        job = next(_job_numbers)
         try:
             self.start()
         except Fault as fault:

@@ -4,6 +4,20 @@
     b"AUT1"  uint32 little-endian header length  header (JSON, UTF-8)  arrays, one after another (little-endian, C order)
 
 The header is ``{"kind": str, "job": int | None, ...fields, "arrays": [{"name", "dtype", "shape"}, ...]}``.
+
+| request | fields and arrays | answer |
+|---|---|---|
+| hello | protocol, version | hello: protocol and the fields of status |
+| portrait | path | result: portrait_size; landmarks (162, 2), mesh (478, 3) |
+| predict | a shot (see ``pack_shot``) | result: a track, as ``Track.to_message`` makes it |
+| render | a shot and a track, out_path, frames [first, end] or None, keep_partial | preview: image; result: path, seconds, report |
+| preview_frame | a shot and a track, frame | result: image (height, width, 3) uint8 |
+| cancel | job | failed, with the code ``cancelled`` |
+| status, free_memory | | status: state, running, waiting, device, memory_mb, version, python, pid |
+| shutdown | | the backend ends |
+
+The four that are jobs are answered with queued (ahead), started, progress (done, total, eta_s, phase) and at last with
+result or failed (code, sentence, hint, log_tail). The first message must be hello.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class JobQueue:
             self._changed.notify()
 
     def add_chore(self, chore: Chore) -> None:
-        """Queues something small for the worker's thread, to be done before the next job. The same chore waits only once."""
+        """Queues something small for the worker's thread, to be done when no job waits. The same chore waits only once."""
         with self._changed:
             if chore not in self._chores:
                 self._chores.append(chore)
@@ -125,7 +125,7 @@ class JobQueue:
             self._changed.wait_for(lambda: self._waiting or self._chores or self._closed)
             if self._closed:
                 return None
-            if self._chores:
+            if not self._waiting:
                 return self._chores.popleft()
             self._running = self._waiting.popleft()
             return self._running

@@ -22,7 +22,7 @@ class Runner(Protocol):
     """The work behind the requests. Every method runs on the one worker thread; ``progress`` may raise to cancel."""
 
     def warm_up(self) -> str:
-        """Called once before the first job. The name of the device that models run on."""
+        """Called once, when no job waits. The name of the device that models run on."""
 
     def portrait(self, path: Path, progress: ProgressCallback) -> tuple[Fields, Arrays]:
         """Fields and arrays of the ``portrait`` result."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import os
@@ -29,6 +30,8 @@ from .work import LogTail, run_jobs
 MOST_CLIENTS = 16
 JOB_STOP_SECONDS = 3.0  # what a running job gets to notice its cancellation and remove its half-written file
 EXIT_SECONDS = 8.0
+WARM_UP_SECONDS = 1.0
+LOG_LEVEL_VARIABLE = "AUTTER_LOG_LEVEL"
 log = logging.getLogger("autter.serve")
 
 
@@ -112,7 +115,10 @@ class Server:
             self._seats.release()
 
     def _work(self) -> None:
-        self._jobs.add_chore(self._warm_up)
+        # A job that comes along with the first client is served before the large imports.
+        later = threading.Timer(WARM_UP_SECONDS, self._jobs.add_chore, (self._warm_up,))
+        later.daemon = True
+        later.start()
         run_jobs(self._jobs, self._runner, self._tail)
 
     def _warm_up(self) -> None:
@@ -151,7 +157,11 @@ def serve(*, parent_watch: bool = True, tcp: bool = False) -> int:
 def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False) -> int:
     """``serve`` with a runner of the caller's."""
     ready_line = _own_output()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    faulthandler.enable()  # a crash of native code leaves its traceback in the log
+    level = logging.getLevelName(os.environ.get(LOG_LEVEL_VARIABLE, "INFO").upper())
+    logging.basicConfig(
+        stream=sys.stderr, level=level if isinstance(level, int) else logging.INFO, format="%(asctime)s %(name)s %(message)s"
+    )
     by_hand = not parent_watch or sys.stdin is None or sys.stdin.isatty()
     token = secrets.token_hex(32) if by_hand else _given_token()
     server = Server(runner, token, tcp=tcp)

@@ -35,9 +35,9 @@ def test_every_request_gets_its_result(client: Client, tmp_path: Path) -> None:
         client.render(shot, track, out, (0, 20)),
         client.preview_frame(shot, track, 7),
     ]
-    assert client.state is BackendState.STARTING and jobs == [1, 2, 3, 4]
-    events = gather(client, finished(4))
-    results = {event.job: event for event in events if event.kind == "result"}
+    assert client.state is BackendState.STARTING and client.open_jobs == set(jobs)
+    events = gather(client, finished(jobs[-1]))
+    results = {jobs.index(event.job) + 1: event for event in events if event.kind == "result" and event.job is not None}
     assert results[1].header["portrait_size"] == [640, 480] and results[1].arrays["mesh"].shape == (478, 3)
     predicted = Track.from_message(results[2].header, results[2].arrays)
     assert predicted.landmarks.shape == (50, 162, 2) and predicted.fps == shot.fps
@@ -48,7 +48,9 @@ def test_every_request_gets_its_result(client: Client, tmp_path: Path) -> None:
         assert kinds[:2] == ["queued", "started"] and kinds[-1] == "result"
     previews = [event.arrays["image"] for event in events if event.kind == "preview"]
     assert previews and previews[0].shape == (500, 400, 3)  # halved, for a quick look
-    assert client.state is BackendState.READY and not client.open_jobs and client.device == "test device"
+    assert client.state is BackendState.READY and not client.open_jobs
+    gather(client, lambda _: client.device != "")  # told once the jobs are done
+    assert client.device == "test device"
 
 
 def test_the_state_is_busy_while_jobs_are_open(client: Client) -> None:
@@ -238,6 +240,17 @@ def test_closing_leaves_no_process_and_no_socket(client: Client, tmp_path: Path,
     client.close()
     assert is_gone(pid) and not list(tmp_path.glob("autter-*")) and client.poll() == []
     assert (tmp_path / "logs" / "backend.log").read_text().count("portrait") >= 1
+
+
+def test_stopping_does_not_wait_and_a_new_backend_may_follow_at_once(client: Client) -> None:
+    old_job = client.find_portrait("/x/deaf")
+    pid = backend_pid(client, old_job)
+    client.stop()
+    assert client.state is BackendState.OFF and not client.open_jobs and client.poll() == []
+    new_job = client.find_portrait("/x/fast")
+    events = gather(client, finished(new_job))
+    assert new_job != old_job and all(event.job != old_job for event in events)
+    wait_until(lambda: is_gone(pid))
 
 
 def test_closing_while_the_backend_starts(make_client: Maker) -> None:

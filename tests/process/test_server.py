@@ -173,7 +173,10 @@ def test_free_memory_tells_everybody(backend: RunningBackend) -> None:
     talk = backend.talk()
     talk.send("free_memory")
     status = talk.next("status").fields
-    assert status["device"] == "test device" and status["memory_mb"] > 5 and status["version"] == VERSION
+    assert status["state"] == "idle" and status["memory_mb"] > 5 and status["version"] == VERSION
+    while not status["device"]:  # told a second after the start
+        status = talk.next("status").fields
+    assert status["device"] == "test device"
     talk.channel.release()
 
 
