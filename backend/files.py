@@ -69,7 +69,7 @@ def fault_of(error: OSError, target: Path) -> Fault:
         return Fault(
             "disk-full", f"The disk of {folder} is full; nothing was left behind.", "Make room, or choose a folder on another disk."
         )
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL):
         return Fault("path-invalid", f"{target} cannot be a file's path ({error.strerror}).", "Choose another folder or name.")
     if target.exists() and error.errno == errno.EACCES and os.access(folder, os.W_OK):
         return Fault("file-in-use", f"{target.name} is open in another program.", "Close it there, or choose another name.")

@@ -72,8 +72,6 @@ def predict(shot: Shot, progress: Progress) -> Track:
     ``progress(done, total, phase)`` is called between the steps; a Fault ``cancelled`` raised in it ends the work. Raises the faults of
     the voice, the portrait and the weights.
     """
-    from .motion.retarget import retarget
-
     shot = shot.checked()
     progress(0, 3, "reading the voice")
     samples = load_voice(shot.voice, float(shot.frame_count / shot.fps))
@@ -84,6 +82,8 @@ def predict(shot: Shot, progress: Progress) -> Track:
     motion, aus = generator.generate(
         samples, shot.frame_count, shot.fps, shot.au_values, shot.au_keyed, shot.seed, shot.motion, progress=progress
     )
+    from .motion.retarget import retarget
+
     landmarks = retarget(motion, face, shot.head, shot.head_keyed, shot.motion, shot.seed, samples, shot.fps)
     return Track(landmarks, motion, shot.fps, face.size, face.landmarks, aus).checked()
 
@@ -245,7 +245,6 @@ class _Watch:
 
     def watched(self, frames: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         for done, frame in enumerate(frames, 1):
-            yield frame
             if self._preview is not None:
                 self._preview(frame)
             try:
@@ -254,4 +253,6 @@ class _Watch:
                 if fault.code != "cancelled" or not self._keep_partial:
                     raise
                 self.cancelled = True
+            yield frame
+            if self.cancelled:
                 return

@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from ..files import check_writable
 
     shot = options.shot_of(arguments)
+    pipeline.load_face(shot.portrait)  # what is wrong with the portrait is said before a folder is made
     for target in filter(None, (arguments.out, arguments.aus_out)):
         check_writable(target)
     with ProgressBar(arguments.quiet) as progress:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from bridge.faults import Fault
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def tone_samples(rate: int, seconds: float) -> NDArray[np.float32]:
     """A tone that begins in the middle."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,27 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 def tone(tmp_path: Path) -> Path:
     """Two seconds of a 220 Hz tone, 16 kHz mono, silent in its first half."""
     return write_wav(tmp_path / "tone.wav", tone_samples(16000, 2.0), 16000)
+
+
+@pytest.fixture
+def read_only_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that refuses new files, also where the tests run as root."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o500)
+    candidates = (folder, Path("/sys/kernel"))  # root writes anywhere, but not there
+    refusing = next((path for path in candidates if path.is_dir() and not _accepts_files(path)), None)
+    if refusing is None:
+        pytest.skip("every folder can be written here")
+    yield refusing
+    folder.chmod(0o700)
+
+
+def _accepts_files(folder: Path) -> bool:
+    probe = folder / "probe-of-a-test"
+    try:
+        probe.touch()
+    except OSError:
+        return False
+    probe.unlink()
+    return True
