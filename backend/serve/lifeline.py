@@ -52,7 +52,8 @@ def handle_signals(ended: Callable[[str], None]) -> None:
         _start(lambda: ended(signal.Signals(received).name))
 
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        if (number := getattr(signal, name, None)) is not None:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup and the shell's & are respected
             signal.signal(number, handle)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import stat
@@ -242,6 +243,7 @@ def test_only_our_own_leftovers_are_removed(tmp_path: Path) -> None:
     assert not ours.exists() and (other / "socket").exists() and (ours.parent / "autter-kept" / "precious").exists()
 
 
+@functools.cache
 def other_pythons() -> list[str]:
     """Pythons of another version with numpy: Blender's own in the folder of test environments."""
     found: dict[str, str] = {}

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge import PROTOCOL
+from bridge import PROTOCOL, VERSION
 from bridge.client import BackendState, Client
 from bridge.process import Ready, RestartLimiter, command_line
 from bridge.shot import Track
 from tests.bridge.shots import plain_shot, plain_track
-from tests.process.backends import SLOW_BACKEND, backend_pid, finished, gather, is_gone, outcome, saw, script_client, wait_until
+from tests.process.backends import ROOT, SLOW_BACKEND, backend_pid, finished, gather, is_gone, outcome, saw, script_client, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -276,3 +276,15 @@ def test_ready_lines_have_all_four_parts() -> None:
     assert _parse_ready(READY % ("unix:/a/b", 1)) == Ready("unix:/a/b", 1, "9.9", 1)
     for line in ("", "3", "[]", "null", '{"autter": "ready"}', "[" * 100_000, READY % ("x", 1) + "}"):
         assert _parse_ready(line) is None
+
+
+def test_the_real_backend_answers(make_client: Maker, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    environment = {"PYTHONPATH": str(ROOT), "AUTTER_HOME": str(tmp_path / "Ünï cödé")}
+    client = make_client(lambda folder: Client(sys.executable, environment=environment, log_path=folder / "log"))
+    (tmp_path / "text.png").write_text("no picture")
+    for path in (tmp_path / "text.png", tmp_path / "missing.png"):
+        failed = outcome(client, client.find_portrait(path)).header
+        assert failed["code"].startswith("image-") and failed["sentence"] and failed["hint"]
+    gather(client, lambda _: client.device != "")
+    assert client.backend_version == VERSION and client.state is BackendState.READY and client.memory_mb > 50
