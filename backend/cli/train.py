@@ -9,7 +9,7 @@ from typing import Any
 from .stages import chosen_stage, stage_module
 
 STAGES = {
-    "motion": ("backend.training.motion.command", "backend.training.motion.commands", "backend.training.motion"),
+    "motion": ("backend.training.motion.command", "backend.training.motion"),
     "small": ("backend.training.small.command", "backend.training.small"),
     "sd15": (),
 }

@@ -205,7 +205,7 @@ def test_interrupting_leaves_nothing_half_written(tmp_path: Path, kind: signal.S
     from backend.video.write import write_movie
 
     film = tmp_path / "film.mp4"
-    write_movie(film, (np.full((480, 640, 3), index % 200, np.uint8) for index in range(1500)), Fraction(25), 1500, None)
+    write_movie(film, (np.full((96, 128, 3), index % 200, np.uint8) for index in range(2500)), Fraction(25), 2500, None)
     out = tmp_path / "out"
     words = [sys.executable, "-m", "backend", "track", "--video", str(film), "--out", str(out / "t.npz"), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
