@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .expression import SHAPES
-from .geometry import Surface, neck_pivot, neck_share, smooth_normals, turn_head
+from .geometry import Surface, compose, neck_pivot, neck_share, smooth_normals, turn_head
 from .identity import Person, neutral_head
 from .landmarks import actor_face
 from .parts import FittedMesh, Parts
@@ -46,7 +46,7 @@ class Piece:
     tint: tuple[float, float, float]
     surface: Surface
     fitted: FittedMesh | None  # None: the head mesh itself
-    refinement: tuple[NDArray[np.int64], Float] | None = None  # source vertices (n, 4) and weights of a finer grid
+    refinement: tuple[NDArray[np.int64], Float] | None = None  # vertices (n, k) and weights (n, k) that a finer grid hangs on
 
     def vertices(self, base: Float) -> Float:
         """Vertices of this mesh on the posed head ``base``."""
@@ -131,4 +131,10 @@ def _worn(parts: Parts, name: str, material: Material, texture: str, tint: tuple
 
 
 def _eyes(parts: Parts, person: Person, neutral: Float) -> Piece:
-    return _worn(parts, _EYES, Material.EYE, person.iris, (1.0, 1.0, 1.0), neutral)
+    """Eyeballs with their coarse faces split, so that the shade of the lids falls off smoothly."""
+    worn = _worn(parts, _EYES, Material.EYE, person.iris, (1.0, 1.0, 1.0), neutral)
+    surface, index, weights = worn.surface.split()
+    for _ in range(2):
+        surface, more_index, more_weights = surface.split()
+        index, weights = compose(index, weights, more_index, more_weights)
+    return Piece(worn.material, worn.texture, worn.tint, surface, worn.fitted, (index, weights))

@@ -36,6 +36,26 @@ class Surface:
         """Triangles (t, 3) in vertices of the source array."""
         return self.source[self.triangles]
 
+    def split(self) -> tuple[Surface, Index, Float]:
+        """Each triangle in four. Also the old vertices (n, 2) and weights (n, 2) that each new vertex lies between."""
+        edges = np.sort(np.concatenate([self.triangles[:, [0, 1]], self.triangles[:, [1, 2]], self.triangles[:, [2, 0]]]), axis=1)
+        unique, inverse = np.unique(edges, axis=0, return_inverse=True)
+        count, triangles = len(self.source), len(self.triangles)
+        ab, bc, ca = (count + inverse.reshape(-1)[k * triangles : (k + 1) * triangles] for k in range(3))
+        a, b, c = self.triangles.T
+        finer = np.concatenate([np.stack(corner, 1) for corner in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+        between = np.concatenate([np.repeat(self.source[:, None], 2, 1), self.source[unique]])
+        # Corners that share a place (a seam in the texture) stay one vertex, or the normals would break there.
+        places, source = np.unique(np.sort(between, axis=1), axis=0, return_inverse=True)
+        uv = np.concatenate([self.uv, self.uv[unique].mean(1)]).astype(np.float32)
+        return Surface(source.reshape(-1), uv, finer), places, np.full(places.shape, 0.5, np.float32)
+
+
+def compose(index: Index, weights: Float, next_index: Index, next_weights: Float) -> tuple[Index, Float]:
+    """Vertices and weights of a grid that hangs on a grid (``index``, ``weights``) that hangs on the mesh."""
+    joined = index[next_index].reshape(len(next_index), -1)
+    return joined, (weights[next_index] * next_weights[..., None]).reshape(len(next_index), -1)
+
 
 def _triangles(quads: Index) -> Index:
     whole = quads[:, 3] >= 0

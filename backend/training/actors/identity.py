@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .expression import SHAPES
+from .mesh_points import mouth_cavity
 from .parts import Parts
 
 Float = NDArray[np.float32]
@@ -18,8 +19,9 @@ _DETAIL_GROUPS = {"eyes": 10, "nose": 8, "mouth": 10, "chin": 3, "cheek": 4, "he
 _CALM_BROWS = ("001", "003", "009", "010")
 _ICT_IDENTITY_MODES = 40
 _CLEAR_HAIR_FEMALE = ("long01", "ponytail01", "braid01", "short02", "short04")
-_CLEAR_HAIR_MALE = ("short02", "short04", "short01", "short03")
-_MAY_COVER_AN_EYE = ("bob02", "short01", "short03")
+_CLEAR_HAIR_MALE = ("short02", "short04", "short01")
+_MAY_COVER_AN_EYE = {True: "bob02", False: "short03"}
+_LINING_RETREAT = 0.1  # decimetres
 _TEETH = ("teeth_base", "teeth_shape01", "teeth_shape02", "teeth_shape03", "teeth_shape04", "teeth_shape05")
 
 
@@ -79,7 +81,13 @@ def draw_person(parts: Parts, seed: int) -> Person:
 
 def neutral_head(parts: Parts, person: Person) -> Float:
     """(19158, 3) the person's head at rest, decimetres."""
-    return parts.displaced(person.shape)
+    head = parts.displaced(person.shape)
+    # Receding chins and flat lips would let the lining of the mouth show through the skin: it is drawn in.
+    lining, depth = mouth_cavity()
+    inward = np.clip((depth - 1) / 5.0, 0.0, 1.0).astype(np.float32)
+    head[lining, 2] -= _LINING_RETREAT * inward
+    head[lining, 1] += 0.2 * inward * (head[parts.ibug[[62, 66]], 1].mean() - head[lining, 1])
+    return head
 
 
 def _draw_macro(random: np.random.Generator, female: bool, age: float, dark: bool) -> dict[str, float]:
@@ -139,8 +147,8 @@ def _draw_skin(parts: Parts, random: np.random.Generator, female: bool, age: flo
 def _draw_hair(random: np.random.Generator, female: bool) -> str | None:
     if random.random() < (0.02 if female else 0.14):
         return None
-    if female and random.random() < 0.2:
-        return _MAY_COVER_AN_EYE[0]
+    if random.random() < 0.08:
+        return _MAY_COVER_AN_EYE[female]
     return str(random.choice(_CLEAR_HAIR_FEMALE if female else _CLEAR_HAIR_MALE))
 
 

@@ -28,7 +28,7 @@ Float = NDArray[np.float32]
 Index = NDArray[np.int64]
 
 _IMAGE = 640
-_BODY_VERTICES = 13380
+_LARGEST_CAVITY = 2500  # vertices
 # iBUG points (order of ``lm68``) that each rim of the mesh runs through.
 _RIMS = {
     "inner_upper": (60, 61, 62, 63, 64),
@@ -71,6 +71,37 @@ def rim(parts: Parts, name: str) -> Index:
             here = int(previous[here])
         path += leg[::-1]
     return np.array(path)
+
+
+def find_cavity(parts: Parts) -> tuple[Index, Index]:
+    """Vertices (k,) of the inside of the mouth and how many edges (k,) each lies behind the lips' inner rim."""
+    edge = {int(vertex) for name in ("inner_upper", "inner_lower") for vertex in rim(parts, name)}
+    neighbours: dict[int, set[int]] = {}
+    for quad in parts.quads:
+        for a, b in zip(quad, np.roll(quad, 1)):
+            neighbours.setdefault(int(a), set()).add(int(b))
+            neighbours.setdefault(int(b), set()).add(int(a))
+    behind = {v for start in edge for v in neighbours[start]} - edge
+    start = min(behind, key=lambda v: float(parts.vertices[v, 2] + abs(parts.vertices[v, 0])))
+    steps, front, step = {start: 1}, [start], 1
+    while front:
+        step += 1
+        front = [v for v in {n for v in front for n in neighbours[v]} if v not in steps and v not in edge]
+        steps.update(dict.fromkeys(front, step))
+    if len(steps) > _LARGEST_CAVITY:
+        raise RuntimeError(f"the lips' rim leaks: {len(steps)} vertices behind it")
+    depth = _steps_from(edge, neighbours, set(steps))
+    return np.array(list(depth)), np.array(list(depth.values()))
+
+
+def _steps_from(edge: set[int], neighbours: dict[int, set[int]], among: set[int]) -> dict[int, int]:
+    result: dict[int, int] = {}
+    front, step = set(edge), 0
+    while front:
+        step += 1
+        front = {n for v in front for n in neighbours[v]} & among - result.keys()
+        result.update(dict.fromkeys(front, step))
+    return result
 
 
 def find_map(parts: Parts, people: int, first_seed: int = 9000) -> tuple[Index, Float]:
@@ -238,8 +269,10 @@ def main() -> None:
     parser.add_argument("data", nargs="?", help="data folder; default: AUTTER_DATA")
     parser.add_argument("--people", type=int, default=24)
     chosen = parser.parse_args()
-    index, weights = find_map(load_parts(data_folder(chosen.data)), chosen.people)
-    np.savez(MAP_FILE, index=index.astype(np.int32), weights=weights.astype(np.float32))
+    parts = load_parts(data_folder(chosen.data))
+    cavity, depth = find_cavity(parts)
+    index, weights = find_map(parts, chosen.people)
+    np.savez(MAP_FILE, index=index.astype(np.int32), weights=weights.astype(np.float32), cavity=cavity.astype(np.int32), depth=depth.astype(np.int32))
     print(f"wrote {MAP_FILE}")
 
 

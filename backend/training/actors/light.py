@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 
 _BRIGHTEST = 20.0  # a probe's sun is capped: the key lamp takes its place
-_FACE_EXPOSURE = 0.62  # mean irradiance over pi that a face turned to the camera receives
+_FACE_EXPOSURE = 0.72  # mean irradiance over pi that a face turned to the camera receives
 
 
 @dataclass(frozen=True)

@@ -25,3 +25,10 @@ def on_mesh(vertices: Float) -> Float:
     """(162, c) values at the landmarks of values (19158, c) at the vertices of the head mesh, e.g. positions."""
     index, weights = landmark_map()
     return np.asarray(np.einsum("nk,nkc->nc", weights, vertices[index]), np.float32)
+
+
+@lru_cache(maxsize=1)
+def mouth_cavity() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Vertices (k,) of the inside of the mouth, and how many edges (k,) each lies behind the lips' rim."""
+    with np.load(MAP_FILE) as stored:
+        return stored["cavity"].astype(np.int64), stored["depth"].astype(np.int64)

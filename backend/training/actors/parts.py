@@ -22,6 +22,7 @@ Float = NDArray[np.float32]
 Index = NDArray[np.int64]
 
 DATA_VARIABLE = "AUTTER_DATA"
+_SOLID_ALPHA = 160
 EYE_RETREAT_SHAPE = "actors/eyeRetreat"
 _EYE_RETREAT = 0.025  # decimetres an eyeball moves back under a shut lid
 
@@ -98,11 +99,17 @@ class Parts:
         return sorted(path.stem for path in (self.folder / "tex").glob(f"{prefix}*.webp"))
 
     def texture(self, stem: str) -> NDArray[np.uint8]:
-        """A texture as (h, w, 4) uint8 RGBA."""
+        """A texture as (h, w, 4) uint8 RGBA; see-through texels take the nearest solid colour, or coarse levels would darken."""
         from PIL import Image
+        from scipy.ndimage import distance_transform_edt
 
         with Image.open(self.folder / "tex" / f"{stem}.webp") as image:
-            return np.asarray(image.convert("RGBA"))
+            texture = np.array(image.convert("RGBA"))
+        clear = texture[..., 3] < _SOLID_ALPHA
+        if clear.any() and not clear.all():
+            rows, columns = distance_transform_edt(clear, return_distances=False, return_indices=True)
+            texture[..., :3] = texture[rows, columns, :3]
+        return texture
 
     def displaced(self, weights: dict[str, float], base: Float | None = None) -> Float:
         """The head mesh (19158, 3) with morph targets added by name and weight."""

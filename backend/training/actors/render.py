@@ -18,7 +18,7 @@ from .parts import Parts
 
 Float = NDArray[np.float32]
 
-_LAMP_SIZE = 1024  # pixels of the lamp's depth picture
+_LAMP_SIZE = 768  # pixels of the lamp's depth picture
 _LAMP_CENTRE, _LAMP_RADIUS = np.array([0.0, 6.7, 0.4], np.float32), 2.6
 _SKY_SIZE, _SKY_DIRECTIONS = 320, 40
 _SKY_BIAS = 0.03  # decimetres
@@ -138,7 +138,7 @@ class Renderer:
         mirrors.repeat_x, mirrors.repeat_y = True, False
         mirrors.use(2)
         _set(self._draw, colour_map=0, lamp_depth=1, mirrors=2, eye=tuple(camera.eye), key_direction=tuple(light.key_direction),
-             key_colour=tuple(light.key_colour), lamp_texel=1.0 / _LAMP_SIZE, gloss=gloss, bump=bump)  # fmt: skip
+             key_colour=tuple(light.key_colour), lamp_texel=1.0 / _LAMP_SIZE, lamp_blur=_LAMP_SIZE * 0.0035, gloss=gloss, bump=bump)  # fmt: skip
         self._draw["harmonics"].write(light.harmonics.astype(np.float32).tobytes())
         self._draw["view"].write(camera.matrix().T.tobytes())
         self._draw["lamp"].write(np.ascontiguousarray(lamp_matrix.T).tobytes())

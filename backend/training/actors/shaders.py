@@ -47,7 +47,7 @@ FRAGMENT = """
 #version 330
 uniform sampler2D colour_map; uniform sampler2D lamp_depth; uniform sampler2DArray mirrors;
 uniform int material; uniform vec3 tint; uniform vec3 eye; uniform vec3 harmonics[9];
-uniform vec3 key_direction; uniform vec3 key_colour; uniform float lamp_texel; uniform float cut; uniform int solid;
+uniform vec3 key_direction; uniform vec3 key_colour; uniform float lamp_texel; uniform float lamp_blur; uniform float cut; uniform int solid;
 uniform float bump; uniform float gloss;
 in vec3 place; in vec3 facing; in vec2 texel; in float air; in vec4 lamp_place;
 out vec4 result;
@@ -71,16 +71,18 @@ vec3 mirror(vec3 direction, float level) {
     return mix(texture(mirrors, vec3(spot, low)).rgb, texture(mirrors, vec3(spot, min(low + 1.0, 2.0))).rgb, level - low);
 }
 
-float lit(float spread, float bias) {
+vec2 lit(float narrow, float wide, float bias) {  // light that passes, with a sharp and with a soft edge
     vec3 spot = lamp_place.xyz * 0.5 + 0.5;
     float turn = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453) * 6.2831853;
-    float sum = 0.0;
-    for (int i = 0; i < 12; i++) {
-        float radius = sqrt((float(i) + 0.5) / 12.0), angle = float(i) * 2.399963 + turn;
-        vec2 shift = vec2(cos(angle), sin(angle)) * radius * spread * lamp_texel;
-        sum += smoothstep(-bias, 0.0, texture(lamp_depth, spot.xy + shift).r - spot.z + bias);
+    vec2 sum = vec2(0.0);
+    for (int i = 0; i < 10; i++) {
+        float radius = i < 5 ? narrow * sqrt((float(i) + 0.5) / 5.0) : mix(narrow, wide, (float(i) - 4.0) / 5.0);
+        float angle = float(i) * 2.399963 + turn;
+        vec2 shift = vec2(cos(angle), sin(angle)) * radius * lamp_texel;
+        float free = smoothstep(-bias, 0.0, texture(lamp_depth, spot.xy + shift).r - spot.z + bias);
+        sum += vec2(i < 5 ? free : 0.0, free);
     }
-    return sum / 12.0;
+    return sum / vec2(5.0, 10.0);
 }
 
 float highlight(vec3 n, vec3 v, vec3 l, float roughness, float f0) {
@@ -117,17 +119,20 @@ void main() {
     float roughness = 0.5, f0 = 0.028, mirror_gain = 1.0;
     vec3 wrap = vec3(0.0), soft = vec3(1.0);
     float shut = air;
+    if (material == TOOTH) shut = 0.5 + 0.5 * air;
+    if (material == TONGUE) shut = 0.2 + 0.8 * air;
     if (material == SKIN) {
         n = bumped(n, grey(sampled.rgb), bump);
         wrap = vec3(0.32, 0.14, 0.09); soft = vec3(0.85, 0.95, 1.0);
         roughness = mix(0.46, 0.36, clamp(gloss, 0.0, 1.0));
-    } else if (material == EYE) { roughness = 0.1; f0 = 0.035; base = mix(base, vec3(grey(base)), 0.25) * 0.82; wrap = vec3(0.3, 0.25, 0.22); }
-    else if (material == TOOTH) { roughness = 0.28; f0 = 0.04; wrap = vec3(0.25, 0.2, 0.15); }
+    } else if (material == EYE) { roughness = 0.1; f0 = 0.035; base = mix(base, vec3(grey(base)), 0.15) * 0.85; mirror_gain = 0.35; wrap = vec3(0.3, 0.25, 0.22); }
+    else if (material == TOOTH) { roughness = 0.28; f0 = 0.04; base = mix(base, vec3(grey(base)) * vec3(1.06, 1.0, 0.88), 0.5) * 1.25; wrap = vec3(0.25, 0.2, 0.15); }
     else if (material == TONGUE) { roughness = 0.35; wrap = vec3(0.4, 0.15, 0.1); }
     else if (material == CLOTH) { roughness = 0.8; f0 = 0.02; wrap = vec3(0.1); mirror_gain = 0.3; }
     else { roughness = 0.55; f0 = 0.03; wrap = vec3(0.3); mirror_gain = 0.35; }
 
-    float seen = lit(3.5, 0.004), seen_wide = material == SKIN ? lit(8.0, 0.006) : seen;
+    vec2 passed = lit(lamp_blur, lamp_blur * 2.5, 0.005);
+    float seen = passed.x, seen_wide = material == SKIN ? passed.y : passed.x;
     vec3 shade = vec3(mix(seen, seen_wide, 0.8), mix(seen, seen_wide, 0.3), seen);
     float towards = dot(n, key_direction);
     vec3 lamp_light = max((towards + wrap) / ((1.0 + wrap) * (1.0 + wrap)), vec3(0.0)) * shade * key_colour;
@@ -135,7 +140,7 @@ void main() {
     vec3 diffuse = base * (sky(n, soft) * hollow + lamp_light * (material == EYE || material == TOOTH || material == TONGUE ? vec3(smoothstep(0.0, 0.5, shut)) : vec3(1.0)));
     float rim = pow(1.0 - max(dot(n, v), 0.0), 5.0);
     vec3 r = reflect(-v, n);
-    vec3 shine = mirror(r, clamp(roughness * 4.0, 0.0, 2.0)) * (f0 + (1.0 - f0) * rim * (material == SKIN ? 0.35 : 0.2)) * mirror_gain * shut * (material == SKIN ? gloss : 1.0);
+    vec3 shine = mirror(r, clamp(roughness * 4.0, 0.0, 2.0)) * (f0 + (1.0 - f0) * rim * (material == SKIN ? 0.18 : 0.2)) * mirror_gain * shut * (material == SKIN ? gloss : 1.0);
     float spark = highlight(n, v, key_direction, roughness, f0) * (material == SKIN ? gloss : 1.0) * smoothstep(0.0, 0.4, shut);
     if (material == SKIN) spark = mix(spark, highlight(n, v, key_direction, 0.6, f0), 0.4);
     if (material == HAIR) {
