@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from . import media
 from .bridge.faults import Fault
 from .bridge.landmarks import LANDMARK_COUNT
 from .rig_layout import BONE_NAMES, Frame2D
@@ -55,11 +56,11 @@ def require_actor(context: bpy.types.Context, name: str = "") -> bpy.types.Objec
 
 
 def portrait_path(actor: bpy.types.Object) -> Path:
-    """Absolute path of the portrait; Fault ``portrait-missing`` where it is gone."""
-    path = Path(bpy.path.abspath(actor.autter.portrait, library=actor.library))
-    if not path.is_file():
-        raise Fault("portrait-missing", f"The portrait {path} is not there.", "Put it back, or choose it again in the Actor panel.")
-    return path
+    """Absolute path of the portrait, which Blender keeps right as an image datablock; Fault ``portrait-missing``."""
+    image = actor.autter.portrait
+    if image is None:
+        raise Fault("portrait-missing", "The actor has no portrait.", "Choose its image in the Actor panel.")
+    return media.file_of(image, "portrait-missing", "portrait")
 
 
 def frame_of(actor: bpy.types.Object) -> Frame2D:

@@ -114,8 +114,25 @@ def poll() -> None:
 def wait_for(job: Job, longest: float = LONGEST_WAIT, context: bpy.types.Context | None = None) -> Job:
     """Pumps ``poll`` until the job has ended, for scripts and background mode. Raises the job's fault."""
     ends = time.monotonic() + longest
+    manager = context.window_manager if context is not None and not bpy.app.background else None
+    if manager is not None:
+        manager.progress_begin(0.0, 1.0)
+    try:
+        _pump(job, ends, longest, manager)
+    finally:
+        if manager is not None:
+            manager.progress_end()
+    book.remove([job])
+    if job.fault is not None:
+        raise job.fault
+    return job
+
+
+def _pump(job: Job, ends: float, longest: float, manager: bpy.types.WindowManager | None) -> None:
     while job.result is None and job.fault is None:
         poll()
+        if manager is not None:
+            manager.progress_update(job.fraction)
         if time.monotonic() > ends:
             cancel(job.number)
             book.open.pop(job.number, None)
@@ -125,10 +142,6 @@ def wait_for(job: Job, longest: float = LONGEST_WAIT, context: bpy.types.Context
                 "Allow more time, or look at its log with Copy report.",
             )
         time.sleep(PUMP_SECONDS)
-    book.remove([job])
-    if job.fault is not None:
-        raise job.fault
-    return job
 
 
 def cancel(number: int) -> None:

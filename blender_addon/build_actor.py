@@ -137,8 +137,10 @@ def _add_bones(data: bpy.types.Armature, units: NDArray[np.float32]) -> None:
 
 def _describe(armature: bpy.types.Object, portrait: Path, size: tuple[int, int], frame: Frame2D) -> None:
     settings = armature.autter
+    image = bpy.data.images.load(str(portrait), check_existing=True)
+    image.filepath = relative_path(portrait)
     settings.is_actor = True
-    settings.portrait = relative_path(portrait)
+    settings.portrait = image
     settings.portrait_size = (int(size[0]), int(size[1]))
     settings.unit = frame.unit
     settings.origin = frame.origin
@@ -202,9 +204,7 @@ def _make_backdrop(
     armature: bpy.types.Object, collection: bpy.types.Collection, portrait: Path, size: tuple[int, int], frame: Frame2D
 ) -> bpy.types.Object:
     """The portrait as an image empty behind the rig, moved by the root bone, not selectable by accident."""
-    image = bpy.data.images.load(str(portrait), check_existing=True)
-    if bpy.data.filepath:
-        image.filepath = relative_path(portrait)
+    image = armature.autter.portrait
     backdrop = bpy.data.objects.new(f"{armature.name} Portrait", None)
     backdrop.empty_display_type = "IMAGE"
     backdrop.data = image

@@ -135,8 +135,10 @@ def strip_sound_delay(strip: Any) -> float:
 
 
 def is_retimed(strip: Any) -> bool:
-    """Whether the strip plays faster or slower than its file."""
-    return len(getattr(strip, "retiming_keys", ())) > 0
+    """Whether the strip plays faster or slower than its file. Two keys at the file's ends leave its speed as it is."""
+    frames = [key.timeline_frame for key in getattr(strip, "retiming_keys", ())]
+    length = getattr(strip, "content_duration", None) or strip.frame_duration
+    return len(frames) > 2 or (len(frames) == 2 and abs(max(frames) - min(frames) - length) > 1)
 
 
 def can_make_sound_strips() -> bool:

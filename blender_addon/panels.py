@@ -103,6 +103,8 @@ class ActorPanel:
         layout, state = self.layout, panel_state.current(context)
         if state.actor_name:
             layout.prop(context.scene.autter, "actor", text="")
+            actor = actors.find_actor(context)
+            layout.prop(actor.autter, "portrait", text="")
             layout.label(text=state.landmarks_text, icon="IMAGE_DATA")
         row = layout.row(align=True)
         row.operator("autter.new_actor", text="New Actor" if state.actor_name else "New Actor from Portrait", icon="USER")

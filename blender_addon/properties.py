@@ -36,7 +36,7 @@ class AutterObjectSettings(bpy.types.PropertyGroup):
     """What makes an armature an actor."""
 
     is_actor: BoolProperty(name="Is Actor", description="This armature is an AUtter actor")
-    portrait: StringProperty(name="Portrait", description="Image file that the actor animates", subtype="FILE_PATH")
+    portrait: PointerProperty(name="Portrait", description="Image that the actor animates", type=bpy.types.Image)
     portrait_size: IntVectorProperty(name="Portrait Size", description="Width and height of the portrait in pixels", size=2, min=0)
     unit: FloatProperty(
         name="Unit", description="Portrait pixels per armature unit: the distance between the outer eye corners", default=1.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import compat
+from . import compat, media
 from .bridge.faults import Fault
 from .bridge.shot import Voice
 
@@ -68,7 +68,7 @@ def piece_of_strip(strip: Any, frames: range, fps: Fraction) -> Voice | None:
     offset, duration = (left - frames.start) / rate, (right - left) / rate
     if trim < 0:  # the handle lies before the file's beginning: silence first
         offset, duration, trim = offset - trim, duration + trim, 0.0
-    return Voice(str(_existing(strip.sound.filepath, strip.sound)), offset, trim, duration) if duration > 0 else None
+    return Voice(str(media.file_of(strip.sound, "audio-missing", "recording")), offset, trim, duration) if duration > 0 else None
 
 
 def check_same_rate(sequencer: bpy.types.Scene, scene: bpy.types.Scene) -> None:
@@ -82,10 +82,8 @@ def check_same_rate(sequencer: bpy.types.Scene, scene: bpy.types.Scene) -> None:
         )
 
 
-def _existing(filepath: str, owner: bpy.types.ID | None = None) -> Path:
-    path = Path(bpy.path.abspath(filepath, library=owner.library if owner else None))
+def _existing(filepath: str) -> Path:
+    path = Path(bpy.path.abspath(filepath))
     if not path.is_file():
-        packed = owner is not None and getattr(owner, "packed_file", None) is not None
-        hint = "Unpack it with File > External Data." if packed else "Put the file back, or choose it again."
-        raise Fault("audio-missing", f"The recording {path.name} is not on disk.", hint)
+        raise Fault("audio-missing", f"The recording {path} is not there.", "Put the file back, or choose it again in the Voice panel.")
     return path

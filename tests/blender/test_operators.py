@@ -339,7 +339,7 @@ def test_sample_scene(unhurried, tmp_path, monkeypatch):
     assert addon.curves.commanded_keys(actor) == set(addon.sample_scene.PERFORMANCE)
     assert addon.prediction.predicted_range(actor) == (1, 100)
     assert [request.kind for request in client.requests] == ["portrait", "predict"]
-    assert actor.autter.portrait == str(tmp_path / "home" / "sample" / "portrait.png")
+    assert addon.actors.portrait_path(actor) == tmp_path / "home" / "sample" / "portrait.png"
     shot = client.requests[1].shot
     assert shot.frame_count == 100 and shot.voice[0].path == str(tmp_path / "home" / "sample" / "voice.wav")
     assert scene.camera is not None and not addon.reports.latest_problem()

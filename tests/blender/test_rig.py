@@ -200,3 +200,22 @@ def test_unknown_au_and_value_out_of_range(addon, tmp_path):
         bpy.ops.autter.key_au(key="AU99")
     with pytest.raises(RuntimeError, match="runs from 0 to 5"):
         bpy.ops.autter.key_au(key="AU12", value=9.0)
+
+
+def test_portrait_follows_the_blend(addon, tmp_path):
+    """The portrait is an image datablock: its path goes with the file, and a packed one needs no file at all."""
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    actor = faces.actor(addon, tmp_path / "a")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a" / "shot.blend"))
+    bpy.ops.file.make_paths_relative()
+    assert actor.autter.portrait.filepath == "//portrait.png"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "b" / "shot.blend"))
+    assert addon.actors.portrait_path(actor).resolve() == tmp_path / "a" / "portrait.png"
+    actor.autter.portrait.pack()
+    content = (tmp_path / "a" / "portrait.png").read_bytes()
+    (tmp_path / "a" / "portrait.png").unlink()
+    assert addon.actors.portrait_path(actor).read_bytes() == content
+    actor.autter.portrait.unpack(method="REMOVE")
+    with pytest.raises(addon.bridge.faults.Fault) as caught:
+        addon.actors.portrait_path(actor)
+    assert caught.value.code == "portrait-missing" and "portrait.png" in caught.value.sentence

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -208,3 +209,58 @@ def test_strips_go_to_the_sequencers_scene(addon, tmp_path):
     with pytest.raises(addon.bridge.faults.Fault) as caught:
         addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
     assert caught.value.code == "frame-rates-differ"
+
+
+def strip_double(path, start: float, cut: float, end: float, keys: tuple[int, ...] = ()):
+    """What the add-on reads of a sound strip, for Blenders without sound (and 4.5 crashes on retiming keys without a window)."""
+    sound = SimpleNamespace(filepath=str(path), library=None)
+    return SimpleNamespace(
+        name="voice", sound=sound, frame_start=start, frame_final_start=start + cut, frame_final_end=end, frame_duration=96,
+        retiming_keys=[SimpleNamespace(timeline_frame=frame) for frame in keys],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("keys, retimed", [((), False), ((1, 97), False), ((1, 73), True), ((1, 40, 97), True)])
+def test_retimed_voice_is_said(addon, tmp_path, keys, retimed):
+    strip = strip_double(faces.voice(tmp_path), 1, 0, 97, keys)
+    if not retimed:
+        assert addon.voices.piece_of_strip(strip, range(1, 97), Fraction(24)).duration == pytest.approx(4)
+        return
+    with pytest.raises(addon.bridge.faults.Fault) as caught:
+        addon.voices.piece_of_strip(strip, range(1, 97), Fraction(24))
+    assert caught.value.code == "voice-retimed" and "voice" in caught.value.sentence
+
+
+def test_handles_before_the_file_are_silence(addon, tmp_path):
+    """A strip that starts before its file does (dragged handle): the voice begins later, at the file's beginning."""
+    piece = addon.voices.piece_of_strip(strip_double(faces.voice(tmp_path), 13, -12, 60), range(1, 97), Fraction(24))
+    assert (piece.offset, piece.trim_start, piece.duration) == (pytest.approx(0.5), 0, pytest.approx(47 / 24))
+
+
+def test_offset_and_trim_at_ntsc_rate(addon, tmp_path):
+    piece = addon.voices.piece_of_strip(strip_double(faces.voice(tmp_path), 25, 12, 73), range(11, 97), Fraction(24000, 1001))
+    assert piece.offset == pytest.approx(26 * 1001 / 24000) and piece.trim_start == pytest.approx(12 * 1001 / 24000)
+
+
+@needs_sound
+def test_packed_voice_is_found(addon, tmp_path):
+    scene = new_scene()
+    path = faces.voice(tmp_path)
+    bpy.ops.autter.add_voice(filepath=str(path))
+    (strip,) = strips_of(addon, scene)
+    strip.sound.pack()
+    content = path.read_bytes()
+    path.unlink()
+    (piece,) = addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
+    assert open(piece.path, "rb").read() == content and piece.path.endswith(".wav")
+
+
+@needs_sound
+def test_lost_voice_is_said(addon, tmp_path):
+    new_scene()
+    path = faces.voice(tmp_path)
+    bpy.ops.autter.add_voice(filepath=str(path))
+    path.unlink()
+    with pytest.raises(addon.bridge.faults.Fault) as caught:
+        addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
+    assert caught.value.code == "audio-missing" and "voice.wav" in caught.value.sentence
