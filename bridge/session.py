@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class Session:
 
     def _run(self) -> None:
         fault: Fault | None
+        time.sleep(0.002)  # lets the caller go on first: starting a process holds the interpreter's lock for some milliseconds
         log = BackendLog(self._log_path)
         try:
             fault = self._live(log)
