@@ -62,7 +62,6 @@ def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
         bpy.ops.autter.render(wait=True, filepath=str(out / "talk.mp4"))
     with report.phase("save"):
         write_rig(actor, scene, Path(shot["rig"]))
-        add_camera(scene, actor)
         bpy.ops.wm.save_mainfile(relative_remap=True)
     editor = scene.sequence_editor
     strips = [f"{strip.name} ({strip.type.lower()})" for strip in (editor.strips if hasattr(editor, "strips") else editor.sequences)]
@@ -102,17 +101,6 @@ def write_rig(actor: bpy.types.Object, scene: bpy.types.Scene, path: Path) -> No
         fps=np.array([fps.numerator, fps.denominator]),
         frame_start=frames.start,
     )
-
-
-def add_camera(scene: bpy.types.Scene, actor: bpy.types.Object) -> None:
-    """A camera that sees the face from the front, for whoever opens the file."""
-    data = bpy.data.cameras.new("Front")
-    data.type, data.ortho_scale = "ORTHO", 4.0
-    camera = bpy.data.objects.new("Front", data)
-    camera.location, camera.rotation_euler = actor.matrix_world.translation, (np.pi / 2, 0.0, 0.0)
-    camera.location.y -= 5.0
-    scene.collection.objects.link(camera)
-    scene.camera = camera
 
 
 def main() -> int:

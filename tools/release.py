@@ -6,6 +6,7 @@ It is validated and built by Blender's own tool. Files keep one time stamp, so t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from tools.environments import BACKEND, Environment
 from tools.say import ROOT, BuildFault, run_quietly, say, step
 
 DIST = ROOT / "dist"
+SOURCES = ROOT / "work" / "zip-sources.txt"  # what the present zip was built from
 TIME_STAMP = 1_700_000_000  # of every file in the wheel and the zip, seconds since 1970
 LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 LINK_AND_LITTER = shutil.ignore_patterns("bridge", "__pycache__", "*.pyc", ".*")
@@ -42,20 +44,29 @@ def sources() -> Iterable[Path]:
     yield from (ROOT / name for name in ("pyproject.toml", "LICENSE", "NOTICE", "README.md"))
 
 
+def fingerprint() -> str:
+    """sha256 over names and contents of everything that goes into the zip."""
+    digest = hashlib.sha256()
+    for path in sorted(sources()):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def is_current() -> bool:
-    """Whether the zip is younger than everything in it."""
-    path = zip_path()
-    return path.exists() and all(source.stat().st_mtime < path.stat().st_mtime for source in sources())
+    """Whether the zip was built from the sources as they are."""
+    return zip_path().exists() and SOURCES.exists() and SOURCES.read_text().strip() == fingerprint()
 
 
 def build_zip(blender: Environment, anew: bool = True) -> Path:
-    """Build ``dist/autter-VERSION.zip``; with ``anew=False`` only if a source is younger. Returns its path."""
+    """Build ``dist/autter-VERSION.zip``; with ``anew=False`` only if a source has changed. Returns its path."""
     if not anew and is_current():
         return zip_path()
     with step("Building the extension zip"):
         (ROOT / "work").mkdir(exist_ok=True)
+        built_from = fingerprint()
         with tempfile.TemporaryDirectory(prefix="zip-", dir=ROOT / "work") as workshop:
             assemble(Path(workshop), blender)
+        SOURCES.write_text(built_from + "\n")
     megabytes = zip_path().stat().st_size / 1e6
     say("    {} ({:.1f} MB)".format(zip_path().relative_to(ROOT), megabytes))
     return zip_path()
