@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -32,6 +33,15 @@ class Report:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
+    def watch(self) -> None:
+        """Tell from another thread how far the backend's job is; reads plain Python objects only."""
+        while True:
+            time.sleep(2.0)
+            link = sys.modules.get(MODULE + ".backend_link")
+            for job in list(link.book.open.values()) if link else ():
+                if job.total:
+                    print(f"AUTTER {job.title.lower()}: {job.phase or 'frames'} {job.done} of {job.total}", flush=True)
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time one phase."""
@@ -44,6 +54,7 @@ class Report:
 def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
     """The whole shot; what is to be told of it."""
     report = Report()
+    threading.Thread(target=report.watch, daemon=True).start()
     out = Path(shot["out"])
     with report.phase("install"):
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -71,6 +82,7 @@ def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
 
 def prepare_scene(fps: list[int], path: Path) -> bpy.types.Scene:
     """An empty scene at the rate, saved, so that every path in it can be relative."""
+    bpy.context.preferences.filepaths.save_version = 0  # no shot.blend1 beside the result
     scene = bpy.context.scene
     rate = fps[0] / fps[1]
     scene.render.fps = round(rate + 0.49) if fps[1] != 1 else fps[0]
