@@ -24,7 +24,8 @@ from .conditions import GEOMETRY_CHANNELS, IMAGE_CHANNELS
 
 AU_INPUTS = 19
 LARGEST_RESIDUAL_FLOW = 0.03  # of the crop's side
-_MASK_OVERSHOOT = 0.05  # lets the mask reach 0 and 1 exactly
+# The mask starts nearly open: it must not close before the denoiser has learned anything worth showing.
+_OPEN_MASK = 2.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class NetworkConfig:
     """Size of the network. ``widths``: channels at patch resolution and at its halves; ``patch``: pixels a side of a patch."""
 
     patch: int = 4
-    widths: tuple[int, ...] = (48, 96, 160, 224)
+    widths: tuple[int, ...] = (32, 72, 144, 224)
     embedding: int = 96
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,8 +106,7 @@ class Trunk(nn.Module):
             features = self.up[level](features, emb)
             coarse = features if level == 1 else coarse
         flow, mask = self.heads(pixel_norm(features)).split([2, self.patch**2], 1)
-        mask = functional.pixel_shuffle(torch.sigmoid(mask), self.patch)
-        mask = (mask * (1 + 2 * _MASK_OVERSHOOT) - _MASK_OVERSHOOT).clamp(0, 1)
+        mask = functional.pixel_shuffle(torch.sigmoid(mask + _OPEN_MASK), self.patch)
         return features, coarse, torch.tanh(flow) * LARGEST_RESIDUAL_FLOW, mask
 
 

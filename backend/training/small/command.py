@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``train small``: cache the prepared faces, train, and write the weights with their card."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bridge.faults import Fault
+
+HELD_OUT_PEOPLE = ("single_face", "face_noface", "noface_face")  # one man in three clips
+DATASETS = ("grid", "pyfeat", "actors")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``train small``."""
+    parser.add_argument("--data", type=Path, default=Path("work/data"), help="prepared data: one folder per data set, one npz per clip")
+    parser.add_argument(
+        "--work", type=Path, default=Path("work/small"), help="cache of face crops, checkpoints and log; an unfinished run there goes on"
+    )
+    parser.add_argument("--out", type=Path, help="weights to write (default: the backend's own)")
+    parser.add_argument("--minutes", type=float, help="length of the run")
+    parser.add_argument("--clips", type=int, default=128, help="most clips of a data set that shows one person only")
+    parser.add_argument("--device", default="cpu", help="torch device")
+    parser.add_argument("--threads", type=int, default=1, help="processor threads")
+    parser.add_argument("--tiny", action="store_true", help="a network of thousands of parameters for seconds: a check, not for use")
+    parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint without training")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Trains and exports. Raises Fault ``data-missing`` where there is nothing to train on."""
+    import torch
+
+    from backend.synthesis.small.weights import WEIGHTS
+
+    from .cache import load_clips
+    from .config import TrainingConfig, tiny_config
+    from .export import export_run
+    from .loop import Trainer
+
+    torch.set_num_threads(arguments.threads)
+    config = tiny_config() if arguments.tiny else TrainingConfig()
+    if arguments.minutes:
+        config = replace(config, minutes=arguments.minutes)
+    cache_all(arguments.data, arguments.work / "cache", arguments.clips)
+    clips = load_clips(arguments.work / "cache")
+    if not any(not clip.validation for clip in clips):
+        raise Fault(
+            "data-missing", f"There is nothing to train on in {arguments.data}.", "Run `prepare` first, or name the folder with --data."
+        )
+    trainer = Trainer(config, clips, arguments.work / "run", arguments.device)
+    if not arguments.export_only:
+        trainer.run()
+    return export_run(trainer, clips, arguments.out or WEIGHTS)
+
+
+def cache_all(data: Path, folder: Path, most: int) -> None:
+    """Brings the crop cache up to date; data sets of one person give at most ``most`` clips and a tenth to validate."""
+    from .cache import SAME_PERSON, cache_prepared, held_out
+
+    for dataset in DATASETS:
+        prepared = sorted((data / dataset).glob("*.npz"))
+        if dataset in SAME_PERSON:
+            held = [path for path in prepared if held_out(path.stem)][: max(most // 10, 1)]
+            prepared = [path for path in prepared if not held_out(path.stem)][:most] + held
+        for path in prepared:
+            for clip in cache_prepared(path, dataset, folder, HELD_OUT_PEOPLE):
+                print(f"cached {clip.name}", flush=True)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that decides a training run, in one dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from backend.synthesis.small.network import NetworkConfig
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms of the loss and of the places of the face."""
+
+    colour: float = 1.0
+    edges: float = 0.6  # differences between neighbouring pixels: keeps lips, teeth and lashes sharp
+    flow: float = 0.3  # the warped portrait alone, so that the residual flow learns to do what it can
+    mask: float = 0.002  # pulls the mask to nothing where the warp is good enough; grows from 0 over the run
+    background: float = 0.35
+    face: float = 1.0
+    mouth: float = 5.0
+    eyes: float = 4.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run. Times are shares of the run; ``minutes`` is the time spent training, pauses and resumes left out."""
+
+    minutes: float = 75.0
+    seed: int = 1
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    window: int = 128  # side of the crops of the first phase, of pictures of 256
+    batch: int = 8
+    whole_share: float = 0.25  # last share of the run, on whole pictures with the network's own previous frames
+    whole_batch: int = 2
+    learning_rate: float = 6e-4
+    warm_up_steps: int = 150
+    ema: float = 0.9985
+    clip_gradient: float = 1.0
+    real_speaker_share: float = 0.35  # most that one well-recorded person may take of the pairs
+    no_previous: float = 0.45
+    no_aus: float = 0.3
+    full_noise: float = 0.5  # share of training pairs at time 1, where the sampler starts
+    landmark_jitter: float = 0.0012  # of the crop, standard deviation
+    log_every: int = 50
+    save_every_minutes: float = 3.0
+    validate_every_minutes: float = 8.0
+    validation_pairs: int = 12  # per held-out group
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain form for checkpoints and model cards."""
+        return asdict(self)
+
+
+def tiny_config() -> TrainingConfig:
+    """A run of seconds on a network of thousands of parameters, for tests."""
+    network = NetworkConfig(widths=(8, 12, 16), embedding=16)
+    return TrainingConfig(
+        minutes=0.05, network=network, window=64, batch=2, whole_batch=1, warm_up_steps=2, log_every=1, validation_pairs=1
+    )

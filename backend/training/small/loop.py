@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training loop: pairs, steps, moving average, log, checkpoints; it can be stopped and resumed at any time."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backend.synthesis.small.network import SmallNetwork
+
+from .cache import FaceClip
+from .checkpoint import load_state, save_state
+from .config import TrainingConfig
+from .losses import Batch, corrupted, loss_terms, predict, stack_pairs, warp_portrait
+from .pairs import PairSampler
+from .validation import Validation
+
+Report = Callable[[str], None]
+
+
+class Trainer:
+    """One run. ``folder`` receives ``state.safetensors`` and ``log.jsonl``."""
+
+    def __init__(self, config: TrainingConfig, clips: list[FaceClip], folder: Path, device: str = "cpu", report: Report = print) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.folder, self.device, self.report = config, folder, device, report
+        self.network = SmallNetwork(config.network).to(device, memory_format=torch.channels_last).train()
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+        self.steps = self.images = 0
+        self.seconds = 0.0  # spent training, over all resumes
+        self.history: list[dict[str, Any]] = []
+        if self._state.is_file():
+            self._resume()
+        training = [clip for clip in clips if not clip.validation]
+        self.sampler = PairSampler(training, config, config.seed + self.steps)
+        self.draw = torch.Generator().manual_seed(config.seed + self.steps)
+        self.validation = Validation(clips, config.validation_pairs)
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "state.safetensors"
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, 0..1."""
+        return min(self.seconds / (self.config.minutes * 60), 1.0)
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the end of the run and returns the last validation."""
+        saved = validated = last = self.seconds
+        clock = time.monotonic()
+        while self.share < 1:
+            terms = self.step()
+            now = time.monotonic()
+            self.seconds, clock = self.seconds + now - clock, now
+            if self.steps % self.config.log_every == 0:
+                self._log({"loss": sum(terms.values()), **terms, "seconds_a_step": (self.seconds - last) / self.config.log_every})
+                last = self.seconds
+            if self.seconds - saved > self.config.save_every_minutes * 60:
+                self.save()
+                saved = self.seconds
+            if self.seconds - validated > self.config.validate_every_minutes * 60:
+                self.validate()
+                validated = self.seconds
+                clock = time.monotonic()
+        result = self.validate()
+        self.save()
+        return result
+
+    def step(self) -> dict[str, float]:
+        """One optimizer step; returns the terms of the loss."""
+        whole = self.share >= 1 - self.config.whole_share
+        window, count = (256, self.config.whole_batch) if whole else (self.config.window, self.config.batch)
+        batch = stack_pairs([self.sampler.pair(window) for _ in range(count)], self.device)
+        previous = self._previous(batch, own=whole)
+        noise = torch.randn(batch.target.shape, generator=self.draw).to(self.device)
+        prediction = predict(self.network, batch, previous, noise, self._times(count))
+        terms = loss_terms(prediction, batch, self.config.losses, self.share)
+        torch.stack(list(terms.values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_gradient)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.steps, self.images = self.steps + 1, self.images + count
+        self._follow()
+        return {name: float(term.detach()) for name, term in terms.items()}
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then half a cosine over the run."""
+        warm = min((self.steps + 1) / self.config.warm_up_steps, 1.0)
+        return self.config.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
+
+    def validate(self) -> dict[str, Any]:
+        """Measures the averaged network on held-out people and logs it."""
+        result = self.validation.measure(self.average)
+        self.history.append({"minutes": round(self.seconds / 60, 1), "images": self.images, "validation": result})
+        self._log({"validation": result})
+        return result
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        notes = {
+            "steps": self.steps,
+            "images": self.images,
+            "seconds": self.seconds,
+            "history": self.history,
+            "config": self.config.to_dict(),
+        }
+        save_state(self._state, self.network, self.average, self.optimizer, notes)
+
+    def _previous(self, batch: Batch, own: bool) -> torch.Tensor:
+        """Previous frames to condition on: the truth made worse, or, late in the run, half of the time the network's own output."""
+        with torch.no_grad():
+            first = warp_portrait(batch.portrait, batch.field, batch.base)
+            if own and torch.rand((), generator=self.draw) < 0.5:
+                noise = torch.randn(batch.target.shape, generator=self.draw).to(self.device)
+                return predict(
+                    self.network, batch, torch.zeros_like(first), noise, torch.ones(len(first), device=self.device)
+                ).picture.clamp(-1, 1)
+            return corrupted(batch.previous, first, self.draw)
+
+    def _times(self, count: int) -> torch.Tensor:
+        """Times of the flow: often 1, where sampling starts, else the later steps of 2 and 4."""
+        later = torch.rand(count, generator=self.draw) * 0.6 + 0.2
+        start = torch.rand(count, generator=self.draw) < self.config.full_noise
+        return torch.where(start, torch.ones(count), later).to(self.device)
+
+    def _follow(self) -> None:
+        rate = min(self.config.ema, (1 + self.steps) / (20 + self.steps))
+        with torch.no_grad():
+            for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                slow.lerp_(fast, 1 - rate)
+
+    def _resume(self) -> None:
+        notes = load_state(self._state, self.network, self.average, self.optimizer)
+        self.steps, self.images = int(notes["steps"]), int(notes["images"])
+        self.seconds, self.history = float(notes["seconds"]), list(notes["history"])
+        self.report(f"going on at step {self.steps}, {self.seconds / 60:.1f} of {self.config.minutes:g} minutes")
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        full = {"step": self.steps, "images": self.images, "minutes": round(self.seconds / 60, 2), "rate": self.learning_rate(), **entry}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(full) + "\n")
+        self.report(json.dumps({key: round(value, 5) if isinstance(value, float) else value for key, value in full.items()}))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network's forward pass on a batch of pairs, and the terms of its loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from backend.synthesis.small.network import SmallNetwork
+
+from .config import LossWeights
+from .pairs import Pair
+
+_PICTURE = 256
+_SOFT = 1e-3  # of the Charbonnier loss: quadratic below, absolute above
+
+
+@dataclass
+class Batch:
+    """Pairs of one window size, stacked; see ``Pair``. ``base``: (n, w, w, 2) the pixels' own places, crop coordinates."""
+
+    portrait: Tensor
+    portrait_window: Tensor
+    target: Tensor
+    raster: Tensor
+    previous: Tensor
+    field: Tensor
+    geometry: Tensor
+    aus: Tensor
+    importance: Tensor
+    base: Tensor
+
+
+@dataclass
+class Prediction:
+    """``picture``: what the denoiser says; ``warped``: the portrait under spline and residual flow; ``first``: under the spline alone."""
+
+    picture: Tensor
+    warped: Tensor
+    first: Tensor
+    mask: Tensor
+    flow: Tensor
+
+
+def stack_pairs(pairs: list[Pair], device: str = "cpu") -> Batch:
+    """The pairs as tensors on a device."""
+
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])).to(device)
+
+    names = ("portrait", "portrait_window", "target", "raster", "previous", "field", "geometry", "aus", "importance")
+    base = torch.stack([pixel_places(pair.window) for pair in pairs]).to(device)
+    return Batch(**{name: stacked(name) for name in names}, base=base)
+
+
+def pixel_places(window: tuple[int, int, int, int]) -> Tensor:
+    """(h, w, 2) crop coordinates of a window's pixel centres, x then y."""
+    left, top, width, height = window
+    x = (torch.arange(left, left + width) + 0.5) / _PICTURE
+    y = (torch.arange(top, top + height) + 0.5) / _PICTURE
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+
+
+def warp_portrait(portrait: Tensor, field: Tensor, base: Tensor) -> Tensor:
+    """Portraits (n, 3, 256, 256) seen through backward fields (n, 2, g, g) at the places ``base`` (n, w, w, 2)."""
+    dense = functional.interpolate(field, size=base.shape[1:3], mode="bilinear", align_corners=False)
+    grid = (base + dense.permute(0, 2, 3, 1)) * 2 - 1
+    return functional.grid_sample(portrait, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def predict(network: SmallNetwork, batch: Batch, previous: Tensor, noise: Tensor, time: Tensor) -> Prediction:
+    """One trunk and one denoiser call. ``previous``: (n, 3, w, w), all zero where there is none; ``time``: (n,)."""
+    first = warp_portrait(batch.portrait, batch.field, batch.base)
+    given = (previous.abs().amax((1, 2, 3), keepdim=True) > 0).to(previous.dtype).expand(-1, 1, *previous.shape[2:])
+    images = torch.cat([first, batch.portrait_window, batch.raster, previous, given], 1)
+    fine, coarse, flow, mask = network.trunk(images.contiguous(memory_format=torch.channels_last), batch.geometry, batch.aus)
+    warped = warp_portrait(batch.portrait, batch.field + flow, batch.base)
+    moment = time[:, None, None, None]
+    noisy = (1 - moment) * batch.target + moment * noise
+    picture = network.denoiser(noisy, warped, mask, fine, coarse, time)
+    return Prediction(picture, warped, first, mask, flow)
+
+
+def loss_terms(prediction: Prediction, batch: Batch, weights: LossWeights, share: float) -> dict[str, Tensor]:
+    """Every term, already weighted; their sum is the loss. ``share``: how much of the run is done, 0..1."""
+    return {
+        "colour": weights.colour * _distance(prediction.picture, batch.target, batch.importance),
+        "edges": weights.edges * _edge_distance(prediction.picture, batch.target, batch.importance),
+        "flow": weights.flow * _distance(prediction.warped, batch.target, batch.importance),
+        "mask": weights.mask * share * prediction.mask.mean(),
+    }
+
+
+def corrupted(previous: Tensor, first: Tensor, draw: torch.Generator) -> Tensor:
+    """Previous frames made worse, as the network's own are: mixed with the warp, noise on top. Missing ones stay missing."""
+    count = (previous.shape[0], 1, 1, 1)
+    share = torch.rand(count, generator=draw).to(previous)
+    strength = torch.rand(count, generator=draw).to(previous) * 0.15
+    noise = torch.randn(previous.shape, generator=draw).to(previous)
+    given = (previous.abs().amax((1, 2, 3), keepdim=True) > 0).to(previous)
+    return given * (previous * (1 - share) + first * share + strength * noise)
+
+
+def _distance(picture: Tensor, target: Tensor, importance: Tensor) -> Tensor:
+    return (torch.sqrt((picture - target).square() + _SOFT**2) * importance).mean()
+
+
+def _edge_distance(picture: Tensor, target: Tensor, importance: Tensor) -> Tensor:
+    difference = picture - target
+    down = (difference[..., 1:, :] - difference[..., :-1, :]).abs() * importance[..., 1:, :]
+    across = (difference[..., 1:] - difference[..., :-1]).abs() * importance[..., 1:]
+    return down.mean() + across.mean()

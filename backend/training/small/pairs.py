@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Training pairs: a portrait and another frame of the same person, with everything the network is shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.synthesis.small.conditions import au_vector, geometry_stack, to_signed
+from backend.synthesis.small.raster import landmark_raster
+from backend.synthesis.small.warp import GRID, landmark_warp
+from bridge.landmarks import (
+    LID_LOWER_LEFT,
+    LID_LOWER_RIGHT,
+    LID_UPPER_LEFT,
+    LID_UPPER_RIGHT,
+    LIP_INNER_LOWER,
+    LIP_INNER_UPPER,
+    REGIONS,
+)
+
+from .augment import place_picture, place_points, random_look, random_placing
+from .cache import SAME_PERSON, FaceClip
+from .config import LossWeights, TrainingConfig
+
+Array = NDArray[np.float32]
+_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One training example; ``w`` is the side of its window, ``g`` its nodes.
+
+    ``portrait``: (3, 256, 256) the whole one. ``portrait_window``, ``target``, ``raster``, ``previous``: (3, w, w), colours -1..1,
+    ``previous`` all zero where there is none. ``field``: (2, g, g) crop coordinates.
+    ``geometry``: (3, g, g). ``aus``: (19,). ``importance``: (1, w, w) weight of each pixel in the loss.
+    """
+
+    portrait: Array
+    portrait_window: Array
+    target: Array
+    raster: Array
+    previous: Array
+    field: Array
+    geometry: Array
+    aus: Array
+    importance: Array
+    window: tuple[int, int, int, int]
+
+
+class PairSampler:
+    """Draws pairs: people evenly, one-person data sets capped, open mouths and closed eyes more often than they occur."""
+
+    def __init__(self, clips: list[FaceClip], config: TrainingConfig, seed: int) -> None:
+        self.config = config
+        self.draw = np.random.default_rng(seed)
+        self.groups: dict[str, list[FaceClip]] = defaultdict(list)
+        for clip in clips:
+            self.groups[clip.person].append(clip)
+        self.people = sorted(self.groups)
+        self.shares = person_shares(self.people, config.real_speaker_share)
+        self._likelihoods: dict[str, tuple[Array, Array]] = {}
+
+    def pair(self, window: int) -> Pair:
+        """A random pair whose window has ``window`` pixels a side (256: the whole picture)."""
+        clip, start, goal = self._rows()
+        return build_pair(clip, start, goal, self.config, self.draw, window)
+
+    def _rows(self) -> tuple[FaceClip, int, int]:
+        person = self.people[self.draw.choice(len(self.people), p=self.shares)]
+        clips = self.groups[person]
+        clip = clips[self.draw.integers(len(clips))]
+        if clip.name not in self._likelihoods:
+            self._likelihoods[clip.name] = row_likelihoods(clip.points)
+        as_portrait, as_target = self._likelihoods[clip.name]
+        start = self.draw.choice(len(clip.points), p=as_portrait)
+        goal = self.draw.choice(len(clip.points), p=as_target)
+        return clip, int(start), int(goal)
+
+
+def person_shares(people: list[str], most: float) -> NDArray[np.float64]:
+    """Probability of each person: even, but a person of a one-person data set gets exactly ``most`` if that is less than all others'."""
+    shares = np.ones(len(people))
+    capped = np.array([person in SAME_PERSON for person in people])
+    if capped.any() and not capped.all():
+        shares[capped] = most / capped.sum()
+        shares[~capped] = (1 - most) / (~capped).sum()
+    return shares / shares.sum()
+
+
+def row_likelihoods(points: Array) -> tuple[Array, Array]:
+    """Chances of each row (n,) as portrait and as target: portraits calm with open eyes, targets with open mouths and blinks."""
+    eyes = np.linalg.norm(points[:, REGIONS["eye_left"][0]] - points[:, REGIONS["eye_right"][0]], axis=-1)
+    gap = np.linalg.norm(points[:, LIP_INNER_UPPER] - points[:, LIP_INNER_LOWER], axis=-1) / eyes
+    lids = np.minimum(
+        np.linalg.norm(points[:, LID_UPPER_LEFT] - points[:, LID_LOWER_LEFT], axis=-1),
+        np.linalg.norm(points[:, LID_UPPER_RIGHT] - points[:, LID_LOWER_RIGHT], axis=-1),
+    )
+    closed = 1 - np.clip(lids / max(float(np.percentile(lids, 75)), 1e-6), 0, 1)
+    target = 1 + 8 * np.clip(gap / 0.25, 0, 1) + 5 * closed**2
+    portrait = 1 + 2.5 * (gap < np.percentile(gap, 40)) * (closed < 0.3)
+    return portrait / portrait.sum(), target / target.sum()
+
+
+def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int) -> Pair:
+    """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a random common look and placing."""
+    look = random_look(draw)
+    placing, mirrored = random_placing(draw, _SIDE)
+    first, second = (place_points(clip.points[row], placing, mirrored, _SIDE) for row in (start, goal))
+    place = random_window(second, window, draw)
+    whole = (0, 0, _SIDE, _SIDE)
+    portrait = look.apply(place_picture(clip.frames[start], placing, whole))
+    target = look.apply(place_picture(clip.frames[goal], placing, place))
+    asked = second + draw.normal(0, config.landmark_jitter, second.shape).astype(np.float32)
+    previous = None
+    if clip.consecutive and goal > 0 and draw.random() >= config.no_previous:
+        previous = to_signed(look.apply(place_picture(clip.frames[goal - 1], placing, place)))
+    aus = None if draw.random() < config.no_aus else clip.aus[goal]
+    return assemble(portrait, first, target, asked, previous, aus, place, config.losses)
+
+
+def assemble(
+    portrait: NDArray[np.uint8],
+    portrait_points: Array,
+    target: NDArray[np.uint8],
+    points: Array,
+    previous: Array | None,
+    aus: Array | None,
+    place: tuple[int, int, int, int],
+    losses: LossWeights,
+) -> Pair:
+    """A pair from pictures and landmarks in crop coordinates; ``place`` is the window (left, top, width, height) in pixels."""
+    left, top, width, height = place
+    cell = _SIDE // GRID
+    warp = landmark_warp(portrait_points, points, (top // cell, left // cell, height // cell, width // cell))
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    signed = to_signed(portrait)
+    raster = landmark_raster(points, _SIDE)[rows, columns].transpose(2, 0, 1).astype(np.float32) / 255
+    return Pair(
+        portrait=signed,
+        portrait_window=np.ascontiguousarray(signed[:, rows, columns]),
+        target=to_signed(target),
+        raster=raster,
+        previous=np.zeros((3, height, width), np.float32) if previous is None else previous,
+        field=warp.field.transpose(2, 0, 1).astype(np.float32),
+        geometry=geometry_stack(warp),
+        aus=au_vector(aus),
+        importance=importance_map(points, losses)[None, rows, columns],
+        window=place,
+    )
+
+
+def random_window(points: Array, window: int, draw: np.random.Generator) -> tuple[int, int, int, int]:
+    """A window (left, top, width, height), on whole patches, most often about the mouth or the eyes."""
+    if window >= _SIDE:
+        return 0, 0, _SIDE, _SIDE
+    region = draw.choice(["lips_outer", "eye_left", "eye_right", "face_oval"], p=[0.45, 0.15, 0.15, 0.25])
+    centre = points[list(REGIONS[region])].mean(0) * _SIDE + draw.normal(0, window * 0.18, 2)
+    left, top = (int(np.clip(round(float(value - window / 2) / 8) * 8, 0, _SIDE - window)) for value in centre)
+    return left, top, window, window
+
+
+def importance_map(points: Array, losses: LossWeights) -> Array:
+    """(256, 256) float32 weights: background, face, eyes, mouth; soft edges."""
+    small = _SIDE // 4
+    places = np.rint(points * small).astype(np.int32)
+    canvas = np.full((small, small), losses.background, np.float32)
+    cv2.fillConvexPoly(canvas, cv2.convexHull(places[list(REGIONS["face_oval"])]), losses.face)
+    for names, weight in ((("eye_left",), losses.eyes), (("eye_right",), losses.eyes), (("lips_outer",), losses.mouth)):
+        region = np.zeros_like(canvas)
+        cv2.fillConvexPoly(region, cv2.convexHull(places[[index for name in names for index in REGIONS[name]]]), 1.0)
+        canvas = np.maximum(canvas, cv2.dilate(region, np.ones((5, 5), np.uint8)) * weight)
+    return np.asarray(cv2.resize(cv2.GaussianBlur(canvas, (5, 5), 0), (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Crop, warp, raster, sampler and paste-back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faces import drawn_face, drawn_points
+
+from backend.synthesis.small.conditions import to_picture, to_signed
+from backend.synthesis.small.crop import Crop, resized, shot_crop
+from backend.synthesis.small.paste import Paste
+from backend.synthesis.small.raster import landmark_raster
+from backend.synthesis.small.sampler import sample, shot_noise, step_times
+from backend.synthesis.small.warp import GRID, apply_field, landmark_warp, node_centres
+
+pytestmark = pytest.mark.unit
+
+
+def test_crop_holds_the_whole_track() -> None:
+    points = drawn_points() * 300 + 50
+    track = points[None] + np.linspace(-20, 20, 5, dtype=np.float32)[:, None, None]
+    crop = shot_crop(points, track)
+    assert crop.to_unit(track).min() > 0.05 and crop.to_unit(track).max() < 0.95
+
+
+def test_crop_beyond_the_picture_repeats_its_border() -> None:
+    picture = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
+    cut = Crop(-2, -1, 8).cut(picture)
+    assert cut.shape == (8, 8, 3)
+    assert (cut[1:6, 2:6] == picture).all()
+    assert (cut[0, 0] == picture[0, 0]).all() and (cut[-1, -1] == picture[-1, -1]).all()
+
+
+def test_warp_to_the_same_landmarks_changes_nothing() -> None:
+    picture = drawn_face(drawn_points(), 128)
+    warp = landmark_warp(drawn_points(), drawn_points())
+    assert np.abs(warp.field).max() < 1e-6 and warp.kept == 1
+    assert (apply_field(picture, warp.field) == picture).all()
+
+
+def test_warp_takes_landmarks_where_they_belong() -> None:
+    start, goal = drawn_points(), drawn_points(opening=0.05) + np.float32(0.01)
+    warp = landmark_warp(start, goal)
+    nodes = node_centres(0, 0, GRID, GRID).reshape(-1, 2)
+    nearest = np.linalg.norm(nodes[:, None] - goal[None], axis=-1).argmin(0)
+    source = nodes[nearest] + warp.field.reshape(-1, 2)[nearest]
+    errors = np.linalg.norm(source + goal - nodes[nearest] - start, axis=-1)
+    assert np.median(errors) < 0.004 and errors.max() < 0.03  # the nearest node is up to .01 away, lips move .05
+
+
+def test_warp_leaves_the_border_alone() -> None:
+    field = landmark_warp(drawn_points(), drawn_points(opening=0.08)).field
+    assert np.abs(field[[0, -1]]).max() < 0.004 and np.abs(field[:, [0, -1]]).max() < 0.004
+
+
+def test_windows_of_the_warp_equal_the_whole() -> None:
+    start, goal = drawn_points(), drawn_points(opening=0.03)
+    whole, part = landmark_warp(start, goal), landmark_warp(start, goal, (16, 24, 32, 32))
+    assert np.allclose(whole.field[18:46, 26:54], part.field[2:-2, 2:-2], atol=1e-4)
+
+
+def test_impossible_landmarks_fade_instead_of_folding() -> None:
+    start = drawn_points()
+    goal = start.copy()
+    goal[:, 0] = 0.5 + (goal[:, 0] - 0.5) * np.where(goal[:, 1] > 0.5, -1.2, 1.0)  # the lower half mirrored
+    warp = landmark_warp(start, goal)
+    assert warp.kept < 1
+    assert (warp.determinant < 0).mean() < 0.05
+    assert np.isfinite(warp.field).all()
+
+
+def test_raster_shows_the_opening_of_the_mouth() -> None:
+    shut, wide = landmark_raster(drawn_points(), 256), landmark_raster(drawn_points(opening=0.08), 256)
+    assert shut.shape == (256, 256, 3) and shut.dtype == np.uint8
+    assert (wide[..., 0] == 255).sum() > 2 * (shut[..., 0] == 255).sum() > 0
+    assert landmark_raster(drawn_points(lids=0.2), 256)[..., 1].sum() < 0.6 * int(shut[..., 1].sum())
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_sampler_follows_the_straight_path(steps: int) -> None:
+    clean, seen = np.full((3, 8, 8), 0.25, np.float32), []
+    noise = shot_noise(3, 8)
+
+    def denoise(noisy: np.ndarray, time: float) -> np.ndarray:
+        assert np.allclose(noisy, (1 - time) * clean + time * noise, atol=1e-5)
+        seen.append(time)
+        return clean
+
+    assert np.allclose(sample(denoise, noise, steps), clean)
+    assert seen == pytest.approx(step_times(steps))
+
+
+def test_noise_depends_on_the_seed_alone() -> None:
+    assert (shot_noise(5, 16) == shot_noise(5, 16)).all()
+    assert not (shot_noise(5, 16) == shot_noise(6, 16)).all()
+
+
+def test_steps_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        step_times(0)
+
+
+@pytest.mark.parametrize("size", [(90, 130), (257, 201), (600, 500)])
+def test_paste_of_an_unchanged_crop_is_the_portrait(size: tuple[int, int]) -> None:
+    portrait = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    crop = Crop(-10, 20, min(size))
+    whole = crop.cut(portrait)
+    paste = Paste(portrait, crop, whole)
+    small = to_signed(resized(whole, 64))
+    frame = paste(np.zeros((GRID, GRID, 2), np.float32), small, small)
+    assert frame.shape == portrait.shape
+    assert np.abs(frame.astype(int) - portrait).max() <= 1
+
+
+def test_paste_changes_nothing_outside_the_crop() -> None:
+    portrait = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    crop = Crop(100, 40, 100)
+    paste = Paste(portrait, crop, crop.cut(portrait))
+    black = np.full((3, 64, 64), -1, np.float32)
+    frame = paste(np.zeros((GRID, GRID, 2), np.float32), to_signed(resized(crop.cut(portrait), 64)), black)
+    outside = np.ones((200, 300), bool)
+    outside[40:140, 100:200] = False
+    assert (frame[outside] == portrait[outside]).all()
+    assert frame[80:100, 140:160].mean() < 20
+
+
+def test_colours_survive_the_way_there_and_back() -> None:
+    picture = np.random.default_rng(2).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    assert (to_picture(to_signed(picture)) == picture).all()

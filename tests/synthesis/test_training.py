@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Training of the small renderer: pairs, losses, a run of seconds from pictures to rendered frames."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faces import drawn_face, drawn_points
+
+pytestmark = pytest.mark.unit
+torch = pytest.importorskip("torch")
+
+from backend.synthesis.small.render import render_frames  # noqa: E402
+from backend.synthesis.small.runtime import TorchRuntime  # noqa: E402
+from backend.training.small.augment import place_points, random_look, random_placing  # noqa: E402
+from backend.training.small.cache import FaceClip, cache_prepared, held_out, load_clips  # noqa: E402
+from backend.training.small.config import tiny_config  # noqa: E402
+from backend.training.small.export import export_run  # noqa: E402
+from backend.training.small.loop import Trainer  # noqa: E402
+from backend.training.small.losses import predict, stack_pairs, warp_portrait  # noqa: E402
+from backend.training.small.pairs import PairSampler, person_shares, row_likelihoods  # noqa: E402
+
+
+def drawn_clip(name: str, validation: bool = False, frames: int = 6) -> FaceClip:
+    points = np.stack([drawn_points(opening=0.02 * row, lids=1 - 0.15 * row) for row in range(frames)])
+    pictures = np.stack([drawn_face(rows, 256) for rows in points])
+    return FaceClip(name, "drawn", name, pictures, points, np.zeros((frames, 18), np.float32), True, validation)
+
+
+@pytest.fixture
+def clips() -> list[FaceClip]:
+    return [drawn_clip("one"), drawn_clip("two"), drawn_clip("three", validation=True)]
+
+
+def test_a_run_trains_resumes_exports_and_renders(clips: list[FaceClip], tmp_path: Path) -> None:
+    config = replace(tiny_config(), minutes=0.03)
+    lines: list[str] = []
+    first = Trainer(config, clips, tmp_path / "run", report=lines.append)
+    result = first.run()
+    assert np.isfinite(result["drawn"]["mouth_gain"]) and first.steps > 1
+    again = Trainer(replace(config, minutes=0.05), clips, tmp_path / "run", report=lines.append)
+    assert again.steps == first.steps and torch.equal(again.network.trunk.stem.weight, first.network.trunk.stem.weight)
+    again.run()
+    assert again.steps > first.steps
+    logged = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all({"colour", "edges", "flow", "mask"} <= entry.keys() for entry in logged if "loss" in entry)
+    card = export_run(again, clips, tmp_path / "small.safetensors")
+    assert card["trained"] and card["data"] == {"drawn": {"training": 2, "validation": 1}}
+    portrait, points = drawn_face(drawn_points(), 96), drawn_points() * 96
+    frames = list(render_frames(portrait, points, points[None], None, runtime=TorchRuntime(tmp_path / "small.safetensors")))
+    assert frames[0].shape == portrait.shape
+
+
+def test_learning_lowers_the_loss(clips: list[FaceClip], tmp_path: Path) -> None:
+    trainer = Trainer(replace(tiny_config(), minutes=100, learning_rate=3e-3), clips[:1], tmp_path, report=lambda _: None)
+    losses = [sum(trainer.step().values()) for _ in range(60)]
+    assert np.mean(losses[-15:]) < 0.8 * np.mean(losses[:15])
+
+
+def test_the_warp_of_training_is_the_warp_of_rendering(clips: list[FaceClip]) -> None:
+    from backend.synthesis.small.conditions import to_picture
+    from backend.synthesis.small.warp import apply_field
+
+    pair = PairSampler(clips, tiny_config(), 0).pair(256)
+    batch = stack_pairs([pair])
+    torch_warp = to_picture(warp_portrait(batch.portrait, batch.field, batch.base)[0].numpy())
+    rendered = apply_field(to_picture(pair.portrait), pair.field.transpose(1, 2, 0))
+    # OpenCV rounds places to 1/32 pixel.
+    assert np.abs(torch_warp.astype(int) - rendered).mean() < 0.5
+
+
+def test_windows_agree_with_whole_pictures(clips: list[FaceClip]) -> None:
+    pair = PairSampler(clips, tiny_config(), 0).pair(64)
+    left, top, width, height = pair.window
+    assert (width, height) == (64, 64) and left % 8 == 0 and top % 8 == 0
+    assert (pair.portrait_window == pair.portrait[:, top : top + 64, left : left + 64]).all()
+    assert pair.field.shape == (2, 16, 16) and pair.target.shape == (3, 64, 64) and pair.importance.shape == (1, 64, 64)
+
+
+def test_missing_previous_frames_are_told_to_the_network(clips: list[FaceClip]) -> None:
+    trainer_network = __import__("backend.synthesis.small.network", fromlist=["SmallNetwork"]).SmallNetwork(tiny_config().network)
+    batch = stack_pairs([PairSampler(clips, tiny_config(), 0).pair(64)])
+    seen = []
+    trainer_network.trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0][:, 12]))
+    for previous in (torch.zeros_like(batch.target), batch.target):
+        predict(trainer_network, batch, previous, torch.randn_like(batch.target), torch.ones(1))
+    assert not seen[0].any() and bool((seen[1] == 1).all())
+
+
+def test_mirroring_keeps_left_and_right() -> None:
+    points = drawn_points()
+    draw = np.random.default_rng(0)
+    while True:
+        placing, mirrored = random_placing(draw, 256)
+        if mirrored:
+            break
+    moved = place_points(points, placing, True, 256)
+    from bridge.landmarks import REGIONS
+
+    assert moved[list(REGIONS["eye_left"]), 0].mean() > moved[list(REGIONS["eye_right"]), 0].mean()
+
+
+def test_looks_keep_pictures_valid() -> None:
+    picture = drawn_face(drawn_points(), 64)
+    for seed in range(10):
+        changed = random_look(np.random.default_rng(seed)).apply(picture)
+        assert changed.shape == picture.shape and changed.dtype == np.uint8
+
+
+def test_people_are_balanced_and_one_speaker_is_capped() -> None:
+    shares = dict(zip(("a", "b", "grid"), person_shares(["a", "b", "grid"], 0.2), strict=True))
+    assert shares == pytest.approx({"a": 0.4, "b": 0.4, "grid": 0.2})
+
+
+def test_open_mouths_are_drawn_more_often() -> None:
+    points = np.stack([drawn_points()] * 9 + [drawn_points(opening=0.1)])
+    _, as_target = row_likelihoods(points)
+    assert as_target[-1] > 2 * as_target[0]
+
+
+def test_prepared_pictures_are_cropped_and_cached(tmp_path: Path) -> None:
+    points = np.stack([drawn_points(opening=0.02 * row) * 120 + 20 for row in range(4)])
+    pictures = np.zeros((4, 160, 180, 3), np.uint8)
+    prepared = tmp_path / "someone.npz"
+    aus = np.zeros((4, 18), np.float32)
+    np.savez(prepared, landmarks=points, images=pictures, aus=aus, validation=np.array(True), segments=np.array([[0, 2], [2, 4]]))
+    made = cache_prepared(prepared, "drawn", tmp_path / "cache")
+    assert len(made) == 2 and cache_prepared(prepared, "drawn", tmp_path / "cache") == []
+    clips = load_clips(tmp_path / "cache")
+    assert [clip.validation for clip in clips] == [True, True]
+    assert clips[0].frames.shape == (2, 256, 256, 3) and 0 < clips[0].points.min() and clips[0].points.max() < 1
+
+
+def test_the_split_follows_the_checksum_of_the_name() -> None:
+    import hashlib
+
+    for stem in ("bbaf2n", "swwp2s", "lgbe9a", "pwij3p"):
+        assert held_out(stem) == (int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 10 == 1)
