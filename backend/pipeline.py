@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bridge import VERSION
 from bridge.faults import Fault
-from bridge.shot import RenderSettings, Shot, Track
+from bridge.shot import RenderSettings, Shot, Track, Voice
 
 from .portrait.cache import forget_faces, load_face, load_portrait
 from .portrait.detect import PortraitFace
@@ -74,7 +74,7 @@ def predict(shot: Shot, progress: Progress) -> Track:
     """
     shot = shot.checked()
     progress(0, 3, "reading the voice")
-    samples = load_voice(shot.voice, float(shot.frame_count / shot.fps))
+    samples = _voice(shot)
     progress(1, 3, "finding the face")
     face = _shot_face(shot)
     progress(2, 3, "loading the motion generator")
@@ -161,7 +161,7 @@ def track_movie(path: str | Path, progress: Progress) -> Track:
 
 def shot_notes(shot: Shot) -> list[str]:
     """What is worth telling about a shot though nothing is wrong with it."""
-    if shot.voice and is_silent(load_voice(shot.voice, float(shot.frame_count / shot.fps))):
+    if shot.voice and is_silent(_voice(shot)):
         return ["The voice is silent in this shot: the lips move only where Action Units are keyed."]
     return []
 
@@ -185,6 +185,7 @@ def check_render_settings(settings: RenderSettings) -> None:
 def free_memory() -> None:
     """Lets go of the models and faces that are kept between jobs."""
     _motion_generator.cache_clear()
+    _known_voice.cache_clear()
     forget_faces()
     runtime = sys.modules.get("backend.synthesis.small.runtime")  # not imported for this
     if runtime is not None:
@@ -196,6 +197,27 @@ def _motion_generator() -> MotionGenerator:
     from .motion.generate import MotionGenerator
 
     return MotionGenerator.load()
+
+
+def _voice(shot: Shot) -> NDArray[np.float32]:
+    """The shot's voice at 16 kHz, remembered for the edits that follow."""
+    return _known_voice(shot.voice, float(shot.frame_count / shot.fps), tuple(_file_state(piece.path) for piece in shot.voice))
+
+
+@lru_cache(maxsize=4)
+def _known_voice(pieces: tuple[Voice, ...], duration: float, states: tuple[tuple[int, int], ...]) -> NDArray[np.float32]:
+    samples = load_voice(pieces, duration)
+    samples.setflags(write=False)
+    return samples
+
+
+def _file_state(path: str) -> tuple[int, int]:
+    """Time of change and size: a file that was written anew is read anew."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _shot_face(shot: Shot) -> PortraitFace:

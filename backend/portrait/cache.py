@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ _faces: OrderedDict[str, PortraitFace] = OrderedDict()
 def load_portrait(path: str | Path) -> tuple[NDArray[np.uint8], PortraitFace]:
     """The picture (height, width, 3) uint8 and its face. Raises the faults of ``read_image`` and ``detect_face``."""
     image = read_image(path)
-    key = file_sha256(Path(path))
+    key = _content_key(Path(path))
     face = _faces.get(key) or _stored(key, image.shape[:2])
     if face is None:
         face = detect_face(image)
@@ -39,8 +40,21 @@ def load_portrait(path: str | Path) -> tuple[NDArray[np.uint8], PortraitFace]:
 
 
 def load_face(path: str | Path) -> PortraitFace:
-    """The face of a portrait file; see ``load_portrait``."""
-    return load_portrait(path)[1]
+    """The face of a portrait file; a face that is known costs no decoding of the picture. See ``load_portrait``."""
+    path = Path(path)
+    known = _faces.get(_content_key(path)) if path.is_file() else None
+    return known or load_portrait(path)[1]
+
+
+def _content_key(path: Path) -> str:
+    status = path.stat()
+    return _hash(str(path.absolute()), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _hash(path: str, modified: int, size: int) -> str:
+    """sha256 of a file's content, remembered as long as the file is not changed."""
+    return file_sha256(Path(path))
 
 
 def forget_faces() -> None:

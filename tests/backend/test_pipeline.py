@@ -207,3 +207,10 @@ def test_a_silent_voice_is_noted(shot: Shot, renderer: dict[str, Any], tmp_path:
     report = pipeline.render(replace(shot, voice=(Voice(str(silent)),)), track_of(shot), tmp_path / "t.mp4", ignore)
     assert any("silent" in note for note in report.notes)
     assert not pipeline.render(shot, track_of(shot), tmp_path / "t.mp4", ignore).notes
+
+
+def test_a_voice_that_was_recorded_anew_is_read_anew(shot: Shot, tmp_path: Path) -> None:
+    assert not pipeline.shot_notes(shot)
+    write_wav(tmp_path / "voice.wav", np.zeros(20000, np.float32), 16000)
+    assert pipeline.shot_notes(shot)
+    pipeline.free_memory()
