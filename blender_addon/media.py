@@ -34,5 +34,6 @@ def _unpacked(content: bytes, suffix: str) -> Path:
         if not kept.is_file() or kept.stat().st_size != len(content):
             kept.write_bytes(content)
     except OSError as error:
-        raise Fault("folder-read-only", f"The packed file cannot be written to {folder}: {error.strerror or error}.", "Free some space, or unpack it with File > External Data.") from None  # fmt: skip
+        sentence = f"The packed file cannot be written to {folder}: {error.strerror or error}."
+        raise Fault("folder-read-only", sentence, "Free some space, or unpack it with File > External Data.") from None
     return kept
