@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from bridge.faults import Fault
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SPARE_BYTES = 32 * 2**20  # left free for everybody else on the disk
+_ABANDONED_SECONDS = 3600.0  # a half-written file that nobody wrote to for so long is from a process that was killed
 
 
 @contextmanager
@@ -27,6 +30,7 @@ def written_beside(target: str | Path) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         check_writable(target)
+        _remove_abandoned(target)
         yield partial
         os.replace(partial, target)
     except OSError as error:
@@ -34,6 +38,14 @@ def written_beside(target: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """What a killed process could not remove itself."""
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
+                leftover.unlink()
 
 
 def check_writable(target: str | Path) -> None:
