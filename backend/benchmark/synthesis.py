@@ -61,7 +61,7 @@ def part_times(runtime: Any) -> dict[str, float]:
     from backend.synthesis.small.warp import apply_field, landmark_warp
 
     portrait, points, track = synthetic_shot(256, 2)
-    start, goal = points / 256, track[1] / 256
+    start, goal = points / np.float32(256), track[1] / np.float32(256)
     warp = landmark_warp(start, goal)
     warped = to_signed(apply_field(portrait, warp.field))
     conditions = frame_conditions(warp, warped, to_signed(portrait), goal, None, None)

@@ -171,15 +171,15 @@ def redetect(frames: list[Picture]) -> tuple[NDArray[np.float32], NDArray[np.boo
 
 def average(values: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float | None]]:
     """Mean over clips, leaving out what could not be measured; gains over the warp added to every method."""
-    methods = {}
+    methods: dict[str, dict[str, Any]] = {}
     for method in values[0]:
         keys = {key for value in values for key in value[method]}
         present = {key: [value[method][key] for value in values if value[method].get(key) is not None] for key in sorted(keys)}
         methods[method] = {key: round(float(np.mean(items)), 4) if items else None for key, items in present.items()}
     warp = methods["warp only"]
-    for method in methods.values():
+    for row in methods.values():
         for region in ("crop", "oval", "mouth", "eyes"):
-            method[f"{region}_gain"] = round(method[region] - warp[region], 3)
+            row[f"{region}_gain"] = round(row[region] - warp[region], 3)
     return methods
 
 
@@ -198,7 +198,7 @@ def floors_met(report: dict[str, Any], method: str) -> dict[str, Any]:
 
 def print_tables(report: dict[str, dict[str, dict[str, float | None]]]) -> None:
     """One table a group."""
-    columns = ("crop", "oval", "mouth", "eyes", "crop_gain", "oval_gain", "mouth_gain", "eyes_gain")
+    columns: tuple[str, ...] = ("crop", "oval", "mouth", "eyes", "crop_gain", "oval_gain", "mouth_gain", "eyes_gain")
     columns += ("landmarks", "lips", "gap_r", "blink", "identity", "flicker", "fps")
     for group, methods in report.items():
         print(f"\n{GROUPS.get(group, group)} (PSNR and gains over the warp in dB; landmarks and lips in % inter-ocular)")

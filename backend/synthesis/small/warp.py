@@ -123,10 +123,11 @@ def _kernel(squared: NDArray) -> NDArray:
 
 def _similarity_displacement(source: NDArray[np.float32], target: NDArray[np.float32], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Displacement of the best rotation, scale and shift, fading to nothing at the border as the anchors ask."""
-    middle_source, middle_target = source.mean(0), target.mean(0)
-    a, b = (source - middle_source).T, (target - middle_target).T
+    middle_source, middle_target = np.asarray(source.mean(0)), np.asarray(target.mean(0))
+    a: NDArray = (source - middle_source).T
+    b: NDArray = (target - middle_target).T
     norm = max(float((a * a).sum()), 1e-9)
-    cosine, sine = float((a * b).sum()) / norm, float((a[0] * b[1] - a[1] * b[0]).sum()) / norm
+    cosine, sine = float(np.sum(a * b)) / norm, float(np.sum(a[0] * b[1] - a[1] * b[0])) / norm
     matrix = np.array([[cosine, -sine], [sine, cosine]], np.float32)
     moved = (nodes - middle_source) @ matrix.T + middle_target - nodes
     border = np.minimum(np.minimum(nodes, 1 - nodes).min(-1, keepdims=True) * 5, 1)
@@ -134,7 +135,7 @@ def _similarity_displacement(source: NDArray[np.float32], target: NDArray[np.flo
 
 
 def _determinant(field: NDArray[np.float32]) -> NDArray[np.float32]:
-    down, across = np.gradient(field, 1 / GRID, axis=(0, 1))
+    down, across = (np.asarray(slope) for slope in np.gradient(field, 1 / GRID, axis=(0, 1)))
     return ((1 + across[..., 0]) * (1 + down[..., 1]) - across[..., 1] * down[..., 0]).astype(np.float32)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,8 @@ def write_clip(folder: Path, clip: FaceClip) -> None:
     np.save(folder / f"{clip.name}.npy", clip.frames)
     notes = {"dataset": clip.dataset, "person": clip.person, "consecutive": clip.consecutive, "validation": clip.validation}
     partial = folder / f".{clip.name}.partial.npz"
-    np.savez(partial, points=clip.points, aus=clip.aus, **{key: np.array(value) for key, value in notes.items()})
+    arrays: dict[str, Any] = {key: np.array(value) for key, value in notes.items()}
+    np.savez(partial, points=clip.points, aus=clip.aus, **arrays)
     partial.replace(folder / f"{clip.name}.npz")
 
 

@@ -139,7 +139,7 @@ def assemble(
     warp = landmark_warp(portrait_points, points, (top // cell, left // cell, height // cell, width // cell))
     rows, columns = slice(top, top + height), slice(left, left + width)
     signed = to_signed(portrait)
-    raster = landmark_raster(points, _SIDE)[rows, columns].transpose(2, 0, 1).astype(np.float32) / 255
+    raster = landmark_raster(points, _SIDE)[rows, columns].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     return Pair(
         portrait=signed,
         portrait_window=np.ascontiguousarray(signed[:, rows, columns]),
