@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From canonical motion to a landmark track on the portrait, the head turned in three dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.motion.canonical import canonical, image_rotation, region_scale
+from backend.motion.contact import uncrossed
+from backend.motion.face import reference_face
+from backend.motion.head import posed_head
+from backend.motion.neutralise import neutral_shift
+from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES
+from bridge.shot import MotionSettings
+
+if TYPE_CHECKING:
+    from backend.portrait.detect import PortraitFace
+
+FloatArray = NDArray[np.float32]
+
+# Heads turn about the top of the neck: below and behind the eyes (canonical units).
+_PIVOT = np.array([0.0, 0.75, 0.75], np.float32)
+_SMALLEST_UNIT = 1e-3
+
+
+@dataclass(frozen=True)
+class PlacedFace:
+    """A portrait's face taken apart: ``frontal`` (162, 3) canonical landmarks as pictured; ``turn`` (3, 3) from the canonical axes to the
+    picture's; ``unit`` pixels per inter-ocular distance; ``landmarks`` (162, 2) pixels."""
+
+    frontal: FloatArray
+    turn: FloatArray
+    unit: float
+    landmarks: FloatArray
+
+
+def placed_face(face: PortraitFace) -> PlacedFace:
+    """Takes MediaPipe's head rotation, the size and the roll out of a portrait's landmarks."""
+    points = np.concatenate([face.landmarks, face.mesh[list(MEDIAPIPE_INDICES), 2:3]], axis=1).astype(np.float64)
+    turn = image_rotation(face.pose)
+    turned = (points - points.mean(axis=0)) @ turn
+    across = turned[EYE_OUTER_LEFT, :2] - turned[EYE_OUTER_RIGHT, :2]
+    unit = max(float(np.linalg.norm(across)), _SMALLEST_UNIT)
+    cosine, sine = across / unit
+    roll = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    return PlacedFace(canonical(turned.astype(np.float32)), (turn @ roll).astype(np.float32), unit, np.asarray(face.landmarks, np.float32))
+
+
+def retarget(
+    motion: FloatArray,
+    face: PortraitFace,
+    head: FloatArray,
+    head_keyed: NDArray[np.bool_],
+    settings: MotionSettings,
+    seed: int,
+    samples: FloatArray,
+    fps: Fraction,
+) -> FloatArray:
+    """Landmarks (frames, 162, 2) float32 in portrait pixels.
+
+    ``motion``: (frames, 162, 2) of the reference face. ``head``: (frames, 6) and ``head_keyed`` (frames, 6), see ``bridge.shot.Shot``;
+    channels that are not keyed get quiet idle motion that follows the voice ``samples`` (16 kHz). The portrait's own expression is
+    taken off first; motion is scaled to its mouth, lids and brows, and added before the head turns. With no motion and a head at
+    rest the track is the neutral portrait, and a portrait at rest stays exactly as it is.
+    """
+    placed = placed_face(face)
+    shift = neutral_shift(placed.frontal, face.blendshapes, reference_face())
+    neutral = placed.frontal + shift
+    moved = np.zeros((len(motion), *neutral.shape), np.float32)
+    moved[..., :2] = motion * region_scale(neutral)
+    moved = _touching(neutral, moved) + shift
+    pose = posed_head(head, head_keyed, samples, fps, seed, settings.idle_head)
+    return posed_landmarks(placed, moved, pose)
+
+
+def posed_landmarks(placed: PlacedFace, displacement: FloatArray, pose: FloatArray) -> FloatArray:
+    """Pixels (frames, 162, 2) of a face with ``displacement`` (frames, 162, 3), canonical, under head poses (frames, 6).
+
+    Weak perspective. Only differences from the portrait are computed, so that nothing moves what should stand still.
+    """
+    turns = head_rotation(pose[:, :3])
+    still = (placed.frontal - _PIVOT) @ placed.turn.T
+    change = displacement @ placed.turn.T
+    scale = pose[:, None, None, 5:6].reshape(-1, 1, 1)
+    turned = np.einsum("fij,fpj->fpi", turns - np.eye(3, dtype=np.float32), still + change) + change
+    grown = scale * (turned + still) - still
+    moved = grown[..., :2] + pose[:, None, 3:5]
+    return (placed.landmarks + placed.unit * moved).astype(np.float32)
+
+
+def head_rotation(angles: FloatArray) -> FloatArray:
+    """Rotations (frames, 3, 3) in the image's axes (x right, y down, z away) of yaw, pitch, roll in degrees (frames, 3).
+
+    Yaw positive turns the face to the image's right, pitch positive lifts the chin, roll positive tilts clockwise in the image.
+    """
+    yaw, pitch, roll = np.moveaxis(np.radians(np.asarray(angles, np.float64)), -1, 0)
+    zero, one = np.zeros_like(yaw), np.ones_like(yaw)
+
+    def matrix(*rows: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+        return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+    about_y = matrix((np.cos(yaw), zero, -np.sin(yaw)), (zero, one, zero), (np.sin(yaw), zero, np.cos(yaw)))
+    about_x = matrix((one, zero, zero), (zero, np.cos(pitch), np.sin(pitch)), (zero, -np.sin(pitch), np.cos(pitch)))
+    about_z = matrix((np.cos(roll), -np.sin(roll), zero), (np.sin(roll), np.cos(roll), zero), (zero, zero, one))
+    return (about_z @ about_y @ about_x).astype(np.float32)
+
+
+def _touching(neutral: FloatArray, moved: FloatArray) -> FloatArray:
+    """Displacements (frames, 162, 3) with crossed lips and lids brought together, as far as the motion crossed them."""
+    apart = uncrossed(neutral[None])
+    return moved + (uncrossed(apart + moved) - (apart + moved))

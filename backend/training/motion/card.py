@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The model card that travels beside the motion generator's weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backend.training.motion.train import Trainer
+
+DATA_CREDITS = [
+    {
+        "name": "GRID audiovisual sentence corpus, speaker s1",
+        "licence": "CC BY 4.0",
+        "credit": "Cooke, Barker, Cunningham, Shao: An audio-visual corpus for speech perception and speech recognition, JASA 120 (2006)",
+        "use": "landmarks tracked with MediaPipe, Action Units estimated from its blendshapes and from lips, chin and lids",
+    },
+    {
+        "name": "LJ Speech",
+        "licence": "public domain",
+        "credit": "Keith Ito and Linda Johnson, The LJ Speech Dataset (2017)",
+        "use": "voice of the synthetic actors",
+    },
+    {
+        "name": "MakeHuman / MPFB base mesh, targets and face shapes",
+        "licence": "CC0",
+        "credit": "The MakeHuman community",
+        "use": "faces of the synthetic actors",
+    },
+    {
+        "name": "ICT-FaceKit expressions and identities, viseme shapes",
+        "licence": "MIT",
+        "credit": "USC Institute for Creative Technologies: ICT-FaceKit (2020)",
+        "use": "motion of the synthetic actors",
+    },
+]
+LIMITS = [
+    "One real speaker, neutral six-word sentences; all other voices were made by augmentation or are one reader's.",
+    "AUs of real clips are estimates; obedience to keyed AUs was learnt from synthetic faces, where they add up linearly.",
+    "The tongue is not modelled; pucker and funnel follow the voice and cannot be keyed.",
+]
+
+
+def card(trainer: Trainer, variant: str, counts: dict[str, int]) -> dict[str, Any]:
+    """Everything known about a run, except what it scores: `evaluate --stage motion --write-card` adds that."""
+    return {
+        "name": f"AUtter motion {variant}",
+        "purpose": "Facial landmark motion from a voice and Action Units, for marked synthetic video",
+        "licence": "CC BY 4.0; credit GRID (Cooke et al. 2006) and AUtter",
+        "data": DATA_CREDITS,
+        "training": {
+            "command": "python -m backend train motion",
+            "one_core_seconds": round(trainer.seconds),
+            "steps": trainer.step,
+            "seed": trainer.config.seed,
+            "configuration": asdict(trainer.config),
+            **counts,
+        },
+        "limits": LIMITS,
+    }

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python -m backend train motion``: trains the motion generator and writes its weights and model card."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bridge.faults import Fault
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--grid", type=Path, default=Path("work/data/grid"), help="prepared clips of real speakers (prepare --layout grid)")
+    parser.add_argument(
+        "--actors", type=Path, default=Path("work/data/actors_motion"), help="prepared clips of synthetic actors (prepare --layout actors)"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("work/train/motion"), help="folder for checkpoints and the log; a run found there is resumed"
+    )
+    parser.add_argument("--out", type=Path, default=None, help="weights file to write (default: the shipped one)")
+    parser.add_argument(
+        "--variant",
+        choices=("generator", "regressor", "tiny"),
+        default="generator",
+        help="regressor: no latent, the baseline; tiny: seconds, for trials",
+    )
+    parser.add_argument("--steps", type=int, default=None, help="updates (default 4000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--make-face", type=Path, default=None, metavar="DATA", help="first make the reference face from the actors' parts in DATA"
+    )
+    parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint, train nothing")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Trains (or resumes) and exports. Raises Fault ``data-missing``."""
+    import torch
+
+    from backend.motion.face import reference_face
+    from backend.motion.weights import DEFAULT_WEIGHTS, save_model
+    from backend.training.motion.card import card
+    from backend.training.motion.dataset import WindowSource
+    from backend.training.motion.train import Trainer
+
+    torch.set_num_threads(1)
+    if arguments.make_face is not None:
+        _make_face(arguments.make_face)
+    config = _config(arguments)
+    trainer = Trainer.fresh(config, reference_face())
+    trainer.resume(arguments.work)
+    if arguments.export_only:
+        if trainer.step == 0:
+            raise Fault("data-missing", f"There is no checkpoint in {arguments.work}.", "Train first.")
+        counts: dict[str, int] = {}
+    else:
+        tracked, actors = _clips(arguments)
+        counts = {"tracked_clips": len(tracked), "actor_clips": len(actors)}
+        size = trainer.model.parameter_count() / 1e6
+        print(
+            f"{len(tracked)} tracked and {len(actors)} actor clips, {size:.2f} M parameters, {config.steps} steps",
+            flush=True,
+        )
+        source = WindowSource(tracked, actors, reference_face(), config.frames, config.seed + trainer.step)
+        trainer.run(source.batches(config.batch, config.tracked_share, config.silent_share), arguments.work, _print_line)
+    target = arguments.out or (DEFAULT_WEIGHTS if arguments.variant == "generator" else arguments.work / f"{arguments.variant}.safetensors")
+    report = save_model(trainer.averaged, target, card(trainer, arguments.variant, counts))
+    return {"weights": str(target), "steps": trainer.step, "seconds": round(trainer.seconds), "sha256": report["sha256"]}
+
+
+def _config(arguments: argparse.Namespace):  # noqa: ANN202 - TrainConfig, imported with torch
+    from backend.motion.config import TINY, MotionConfig
+    from backend.training.motion.train import TrainConfig
+
+    config = TrainConfig(seed=arguments.seed)
+    if arguments.variant == "regressor":
+        config = replace(config, model=replace(MotionConfig(), latent_width=0))
+    if arguments.variant == "tiny":
+        config = replace(config, model=TINY, steps=40, batch=8, frames=32, warm_up=5)
+    return replace(config, steps=arguments.steps) if arguments.steps else config
+
+
+def _clips(arguments: argparse.Namespace):  # noqa: ANN202
+    from backend.training.motion.clips import load_actors, load_tracked
+
+    most = 12 if arguments.variant == "tiny" else None
+    return load_tracked(arguments.grid, False, most), load_actors(arguments.actors, False, most)
+
+
+def _make_face(data: Path) -> None:
+    from backend.motion.face import reference_face
+    from backend.training.motion.fields import make_reference_face, save_reference_face
+
+    save_reference_face(make_reference_face(data))
+    reference_face.cache_clear()
+
+
+def _print_line(line: dict[str, Any]) -> None:
+    print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)

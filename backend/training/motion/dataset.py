@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Training windows for the motion generator, balanced between tracked people, synthetic actors and silent acting."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.motion.canonical import canonical, clip_motion, region_scale
+from backend.motion.config import AU_COUNT, LANDMARK_COUNT
+from backend.motion.contact import uncrossed
+from backend.motion.face import ReferenceFace, geometric_aus
+from backend.motion.measures import lip_gap
+from backend.speech.features import BANDS, COLUMNS_PER_FRAME, log_mel, normalised_rows
+from backend.training.motion.augment import augmented
+from backend.training.motion.commands import ARTICULATION, BLINK, acted_aus, keyed_mask, span_fade
+from bridge.facs import AU_INDEX, MAXIMUM_INTENSITY
+from bridge.landmarks import OF_MEDIAPIPE
+
+FloatArray = NDArray[np.float32]
+
+_JAW_LINE = [OF_MEDIAPIPE[point] for point in (288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58)]
+_JAW_LINE_GAIN = 2.2
+CLOSED_SHARE = 0.15  # of the 95th percentile of the lip gap: under it, lips count as shut
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip at 25 frames a second, of the reference face.
+
+    ``path``: the prepared file. ``log_power``: (4 x frames, 80). ``motion``: (frames, 162, 2). ``aus``: (frames, 18) 0..5.
+    ``literal``: AUs are read off the face, speech included; otherwise they are what was commanded on top of speech.
+    ``closed``: (frames,) lips truly shut.
+    ``neutral``: (162, 2), the person's own. ``scale``: (162, 2), the person's motion over the reference face's.
+    """
+
+    path: Path
+    log_power: FloatArray
+    motion: FloatArray
+    aus: FloatArray
+    literal: bool
+    closed: NDArray[np.bool_]
+    neutral: FloatArray
+    scale: FloatArray
+
+
+@dataclass(frozen=True)
+class Window:
+    """One training example: voice rows (frames, features), motion (frames, 324), AUs 0..1 and mask (frames, 18), AUs that the reading
+    is taught (frames, 18) with their mask, and where lips are shut (frames,)."""
+
+    voice: FloatArray
+    motion: FloatArray
+    aus: FloatArray
+    keyed: FloatArray
+    read: FloatArray
+    read_known: FloatArray
+    closed: FloatArray
+
+
+def held_out(stem: str) -> bool:
+    """Whether a clip belongs to validation: sha256 of its stem, as an integer, is 1 modulo 10."""
+    return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 10 == 1
+
+
+def closed_frames(neutral: FloatArray, motion: FloatArray) -> NDArray[np.bool_]:
+    """(frames,) lips shut: gap under 15 % of the clip's 95th percentile, none where the mouth never opens."""
+    gap = lip_gap(neutral[:, :2] + motion)
+    loud = float(np.percentile(gap, 95))
+    return gap < CLOSED_SHARE * loud if loud > 0.03 else np.zeros(len(gap), bool)
+
+
+def tracked_clip(path: Path, samples: FloatArray) -> Clip | None:
+    """A prepared clip of a tracked person with its voice at 16 kHz; None where the face was lost."""
+    with np.load(path, allow_pickle=False) as data:
+        mesh, pose, aus = data["mesh"], data["pose"], data["aus"]
+    if not (np.isfinite(mesh).all() and np.isfinite(pose).all()):
+        return None
+    taken = clip_motion(mesh, pose)
+    scale = region_scale(taken.neutral)
+    motion = taken.motion / scale
+    aus = aus.astype(np.float32).copy()
+    for key, values in geometric_aus(motion, taken.neutral).items():
+        aus[:, AU_INDEX[key]] = values
+    return _clip(path, samples, motion, aus, True, taken.neutral, scale)
+
+
+def actor_clip(path: Path, samples: FloatArray) -> Clip:
+    """A prepared clip of a synthetic actor: landmarks without head motion (frames, 162, 2) and exact AUs."""
+    with np.load(path, allow_pickle=False) as data:
+        landmarks, neutral, aus = data["landmarks_still"], data["neutral"], data["aus"]
+    both = actor_canonical(np.concatenate([neutral[None], landmarks]))
+    scale = region_scale(both[0])
+    moved = uncrossed(both[:1] + as_tracked(both[1:] - both[:1]))
+    return _clip(path, samples, (moved[..., :2] - both[0, :, :2]) / scale, aus.astype(np.float32), False, both[0], scale)
+
+
+def actor_canonical(points: FloatArray) -> FloatArray:
+    """Actors' landmarks (frames, 162, 2 or 3), the first frame neutral, heads still -> canonical frame of the neutral face.
+
+    Actors' axes are x to the image's right, y down, z towards the viewer.
+    """
+    points = points * np.array([1.0, 1.0, -1.0], np.float32)[: points.shape[-1]]
+    rest = canonical(points[:1])[0]
+    unit = float(np.linalg.norm(rest[0] - rest[10])) / float(np.linalg.norm(points[0, 0] - points[0, 10]))
+    return ((points - points[0, :1]) * unit + rest[:1]).astype(np.float32)
+
+
+def as_tracked(motion: FloatArray) -> FloatArray:
+    """Actors' displacements (..., 162, 2 or 3) with the jaw line moving as a tracker sees it.
+
+    On the mesh the chin's landmark lies under the jaw, near the hinge of a turning jaw, and falls by a quarter of
+    what the lower lip falls; a tracked chin falls by about two thirds.
+    """
+    motion = np.array(motion, np.float32)
+    motion[..., _JAW_LINE, 1] *= _JAW_LINE_GAIN
+    return motion
+
+
+def _clip(
+    path: Path, samples: FloatArray, motion: FloatArray, aus: FloatArray, literal: bool, neutral: FloatArray, scale: FloatArray
+) -> Clip:
+    frames = len(motion)
+    power = log_mel(samples[: frames * 640])
+    short = frames * COLUMNS_PER_FRAME - len(power)
+    if short > 0:
+        power = np.pad(power, ((0, short), (0, 0)), mode="edge")
+    return Clip(
+        path,
+        power,
+        motion.astype(np.float32),
+        aus,
+        literal,
+        closed_frames(neutral, motion * scale),
+        neutral[:, :2].astype(np.float32),
+        scale,
+    )
+
+
+class WindowSource:
+    """Draws windows without end; the same seed draws the same ones."""
+
+    def __init__(self, tracked: list[Clip], actors: list[Clip], face: ReferenceFace, frames: int, seed: int) -> None:
+        self.tracked, self.actors, self.face, self.frames = tracked, actors, face, frames
+        self.generator = np.random.default_rng(seed)
+
+    def batches(self, size: int, tracked_share: float, silent_share: float) -> Iterator[list[Window]]:
+        """Batches with a fixed share of tracked clips, of silent acting, and actors for the rest."""
+        silent = round(size * silent_share)
+        tracked = round(size * tracked_share) if self.actors else size - silent
+        if not self.tracked:
+            tracked = 0
+        while True:
+            batch = [self._spoken(self._pick(self.tracked)) for _ in range(tracked)]
+            batch += [self._silent() for _ in range(silent)]
+            batch += [self._spoken(self._pick(self.actors)) for _ in range(size - silent - tracked)]
+            yield batch
+
+    def _pick(self, clips: list[Clip]) -> Clip:
+        return clips[int(self.generator.integers(len(clips)))]
+
+    def _spoken(self, clip: Clip) -> Window:
+        """A stretch of a clip at a random speed, voice augmented, some AUs keyed and acted on top."""
+        draw = self.generator
+        places = self._places(len(clip.motion))
+        columns = (places[:, None] * COLUMNS_PER_FRAME + np.arange(COLUMNS_PER_FRAME) * (places[1] - places[0])).reshape(-1)
+        power = augmented(clip.log_power, draw) if draw.random() < 0.85 else clip.log_power
+        voice = _at(normalised_rows(power).reshape(-1, BANDS + 1), columns).reshape(self.frames, -1)
+        motion, aus = _at(clip.motion, places), _at(clip.aus, places)
+        literal = clip.literal and draw.random() < 0.35
+        mask = keyed_mask(self.frames, draw)
+        if not clip.literal and draw.random() < 0.7:  # acting that is not keyed cannot be foreseen: key most of it
+            mask |= (aus.max(axis=0) > 0.1)[None] & mask[:, BLINK : BLINK + 1]
+        commands = aus.copy()
+        if clip.literal and not literal:
+            commands[:, list(ARTICULATION)] = 0.0
+        if draw.random() < (0.8 if clip.literal else 0.4):
+            motion, added = self._act(motion, aus, mask)
+            commands, aus = commands + added, aus + added
+        known = np.zeros(AU_COUNT, bool) if not clip.literal else np.ones(AU_COUNT, bool)
+        return self._window(voice, motion, commands, mask, aus, known, _at(clip.closed.astype(np.float32), places) > 0.99)
+
+    def _places(self, length: int) -> NDArray[np.float64]:
+        speed = 1.0 if self.generator.random() < 0.4 else float(np.exp(self.generator.uniform(np.log(0.82), np.log(1.2))))
+        span = (self.frames - 1) * speed
+        start = self.generator.uniform(-0.15 * self.frames, max(0.0, length - span + 0.15 * self.frames))
+        return float(round(start)) + speed * np.arange(self.frames) if speed == 1.0 else start + speed * np.arange(self.frames)
+
+    def _act(self, motion: FloatArray, aus: FloatArray, mask: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+        """Adds acted AUs to a clip where they are keyed: the field of each AU on the face, its curve on the commands."""
+        added = acted_aus(self.frames, self.generator) * span_fade(mask)
+        added = np.minimum(added, MAXIMUM_INTENSITY - np.clip(aus, 0, MAXIMUM_INTENSITY))
+        return motion + self.face.displaced(added), added
+
+    def _silent(self) -> Window:
+        """Acting without a word, before silence or noise."""
+        draw = self.generator
+        mask = keyed_mask(self.frames, draw)
+        mask[:, BLINK] = True
+        aus = acted_aus(self.frames, draw, most=4) * (span_fade(mask) if draw.random() < 0.5 else mask.all(axis=0))
+        power = np.full((self.frames * COLUMNS_PER_FRAME, BANDS), -20.0, np.float32)
+        if draw.random() < 0.5:
+            power = power + draw.normal(0.0, 1.0, power.shape).astype(np.float32) + draw.uniform(0.0, 9.0)
+        voice = normalised_rows(power.astype(np.float32))
+        return self._window(voice, self.face.displaced(aus), aus, mask, aus, np.ones(AU_COUNT, bool), np.zeros(self.frames, bool))
+
+    def _window(
+        self,
+        voice: FloatArray,
+        motion: FloatArray,
+        commands: FloatArray,
+        mask: NDArray[np.bool_],
+        aus: FloatArray,
+        known: NDArray[np.bool_],
+        closed: NDArray[np.bool_],
+    ) -> Window:
+        return Window(
+            voice=voice.astype(np.float32),
+            motion=motion.reshape(self.frames, LANDMARK_COUNT * 2).astype(np.float32),
+            aus=(np.clip(commands, 0, MAXIMUM_INTENSITY) / MAXIMUM_INTENSITY).astype(np.float32),
+            keyed=mask.astype(np.float32),
+            read=(np.clip(aus, 0, MAXIMUM_INTENSITY) / MAXIMUM_INTENSITY).astype(np.float32),
+            read_known=np.repeat(known[None].astype(np.float32), self.frames, axis=0),
+            closed=closed.astype(np.float32),
+        )
+
+
+def _at(rows: FloatArray, places: NDArray[np.float64]) -> FloatArray:
+    """Rows at fractional places, the first and last held beyond the ends."""
+    places = np.clip(places, 0, len(rows) - 1)
+    low = np.minimum(np.floor(places).astype(int), len(rows) - 1)
+    high = np.minimum(low + 1, len(rows) - 1)
+    part = (places - low).reshape(-1, *[1] * (rows.ndim - 1)).astype(np.float32)
+    return rows[low] * (1 - part) + rows[high] * part

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training loop of the motion generator: one configuration, resumable, averaged weights, every term logged."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.motion.config import MOTION_WIDTH, MotionConfig
+from backend.motion.face import ReferenceFace
+from backend.motion.model import MotionModel
+from backend.training.motion.dataset import Window
+from backend.training.motion.losses import LossWeights, motion_terms, point_weights, reading_term
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a run depends on."""
+
+    model: MotionConfig = field(default_factory=MotionConfig)
+    weights: LossWeights = field(default_factory=LossWeights)
+    steps: int = 4000
+    batch: int = 16
+    frames: int = 72
+    learning_rate: float = 1.2e-3
+    warm_up: int = 150
+    divergence_warm_up: int = 400
+    prior_share: float = 0.5  # share of each batch that is decoded from the prior's mean instead of the posterior
+    tracked_share: float = 0.5
+    silent_share: float = 0.125
+    average: float = 0.998  # decay of the averaged weights
+    gradient_limit: float = 1.0
+    seed: int = 0
+    save_seconds: float = 150.0
+
+
+@dataclass
+class Trainer:
+    """State of a run: model, its running average, optimiser and step."""
+
+    config: TrainConfig
+    model: MotionModel
+    averaged: MotionModel
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def fresh(cls, config: TrainConfig, face: ReferenceFace) -> Trainer:
+        """A new run from the configuration's seed; the AU basis is the reference face's fields."""
+        torch.manual_seed(config.seed)
+        models = [MotionModel(config.model) for _ in range(2)]
+        models[0].au_basis.copy_(torch.from_numpy(face.fields[..., :2].reshape(len(face.fields), MOTION_WIDTH).copy()))
+        models[1].load_state_dict(models[0].state_dict())
+        optimiser = torch.optim.AdamW(models[0].parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+        return cls(config, models[0], models[1].eval(), optimiser)
+
+    def resume(self, folder: Path) -> None:
+        """Goes on from the last checkpoint in ``folder``, if there is one."""
+        path = folder / "checkpoint.pt"
+        if path.is_file():
+            state = torch.load(path, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.averaged.load_state_dict(state["averaged"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint, beside and renamed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / "checkpoint.partial"
+        state = {"model": self.model.state_dict(), "averaged": self.averaged.state_dict(), "optimiser": self.optimiser.state_dict()}
+        torch.save({**state, "step": self.step, "seconds": self.seconds}, partial)
+        os.replace(partial, folder / "checkpoint.pt")
+        (folder / "config.json").write_text(json.dumps(asdict(self.config), indent=2), encoding="utf-8")
+
+    def run(
+        self, batches: Iterator[list[Window]], folder: Path | None = None, report: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        """Trains to the configured number of steps; ``report`` gets the mean of every term each 50 steps."""
+        points = point_weights(self.config.weights)
+        sums: dict[str, float] = {}
+        saved = started = time.monotonic()
+        before = self.seconds
+        while self.step < self.config.steps:
+            for name, value in self._advance(stacked(next(batches)), points).items():
+                sums[name] = sums.get(name, 0.0) + value
+            self.seconds = before + time.monotonic() - started
+            if self.step % 50 == 0 or self.step == self.config.steps:
+                line = {"step": self.step, "seconds": round(self.seconds, 1)} | {name: round(value / 50, 5) for name, value in sums.items()}
+                sums = {}
+                _log(folder, line, report)
+            if folder is not None and (time.monotonic() - saved > self.config.save_seconds or self.step == self.config.steps):
+                self.save(folder)
+                saved = time.monotonic()
+
+    def _advance(self, batch: dict[str, Tensor], points: Tensor) -> dict[str, float]:
+        """One update; gives back the terms."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        self.model.train()
+        terms = self._terms(batch, points)
+        weights = asdict(self.config.weights)
+        rising = min(1.0, self.step / max(1, self.config.divergence_warm_up))
+        total = sum((value * weights[name] * (rising if name == "divergence" else 1.0) for name, value in terms.items()), torch.zeros(()))
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_limit)
+        if math.isfinite(float(norm)):
+            self.optimiser.step()
+        self.step += 1
+        self._average()
+        return {"total": float(total.detach())} | {name: float(value.detach()) for name, value in terms.items()}
+
+    def _terms(self, batch: dict[str, Tensor], points: Tensor) -> dict[str, Tensor]:
+        model, config = self.model, self.config
+        condition = model.condition(batch["voice"], batch["aus"], batch["keyed"])
+        terms: dict[str, Tensor] = {}
+        z = None
+        if config.model.latent_width:
+            posterior = model.encode(batch["motion"], condition)
+            terms["divergence"] = model.divergence(posterior, condition)
+            typical = model.draw(condition, torch.zeros_like(posterior.z))
+            chosen = (torch.rand(len(condition), 1, 1) < config.prior_share).float()
+            z = chosen * typical + (1 - chosen) * posterior.z
+        decoded = model.decode(z, condition, batch["aus"], batch["keyed"])
+        terms |= motion_terms(decoded.motion, batch["motion"], batch["closed"], points)
+        terms["reading"] = reading_term(decoded.aus, batch["read"], batch["read_known"])
+        return terms
+
+    def _learning_rate(self) -> float:
+        if self.step < self.config.warm_up:
+            return self.config.learning_rate * (self.step + 1) / self.config.warm_up
+        done = (self.step - self.config.warm_up) / max(1, self.config.steps - self.config.warm_up)
+        return self.config.learning_rate * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+    def _average(self) -> None:
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for mean, now in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(now, 1 - decay)
+
+
+def stacked(windows: list[Window]) -> dict[str, Tensor]:
+    """A batch of windows as tensors (batch, frames, ...)."""
+    names = ("voice", "motion", "aus", "keyed", "read", "read_known", "closed")
+    return {name: torch.from_numpy(np.stack([getattr(window, name) for window in windows])) for name in names}
+
+
+def _log(folder: Path | None, line: dict[str, Any], report: Callable[[dict[str, Any]], None] | None) -> None:
+    if report is not None:
+        report(line)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Motion on a portrait: stillness, scale, turning heads, expressions taken off."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from faces import babble, portrait
+
+from backend.motion.face import reference_face
+from backend.motion.measures import lip_gap
+from backend.motion.retarget import placed_face, retarget
+from bridge.facs import AU_INDEX
+from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, NOSE_TIP
+from bridge.shot import MotionSettings
+
+pytestmark = pytest.mark.unit
+STILL = MotionSettings(idle_head=0.0)
+
+
+def head(frames: int, **angles: float) -> np.ndarray:
+    rows = np.tile(np.array([0, 0, 0, 0, 0, 1], np.float32), (frames, 1))
+    for name, value in angles.items():
+        rows[:, ("yaw", "pitch", "roll", "x", "y", "scale").index(name)] = value
+    return rows
+
+
+def track(face, motion, rows=None, settings=STILL):
+    rows = head(len(motion)) if rows is None else rows
+    return retarget(motion, face, rows, np.ones(rows.shape, bool), settings, 0, np.zeros(16000, np.float32), Fraction(25))
+
+
+def test_a_portrait_at_rest_stays_exactly_itself():
+    for angles in ((0.0, 0.0, 0.0), (18.0, -10.0, 7.0)):
+        face = portrait(angles)
+        np.testing.assert_array_equal(track(face, np.zeros((3, 162, 2), np.float32)), np.repeat(face.landmarks[None], 3, axis=0))
+
+
+def test_motion_is_scaled_by_the_size_of_the_face():
+    jaw = reference_face().fields[AU_INDEX["AU26"]][None, :, :2] * 0.5
+    small, large = (track(portrait(unit=unit), jaw)[0] - portrait(unit=unit).landmarks for unit in (60.0, 180.0))
+    np.testing.assert_allclose(large, 3 * small, atol=0.2)
+    assert np.abs(small).max() > 3
+
+
+def test_motion_is_added_in_the_face_before_the_head_turns():
+    jaw = reference_face().fields[AU_INDEX["AU26"]][None, :, :2] * 0.5
+    turned, front = portrait((30.0, 0.0, 20.0)), portrait()
+    moved_turned = track(turned, jaw)[0] - turned.landmarks
+    moved_front = track(front, jaw)[0] - front.landmarks
+    lips = slice(0, 40)
+    angle = np.degrees(np.arctan2(-moved_turned[lips].mean(axis=0)[0], moved_turned[lips].mean(axis=0)[1]))
+    assert 12 < angle < 28
+    assert np.linalg.norm(moved_turned[lips]) == pytest.approx(np.linalg.norm(moved_front[lips]), rel=0.12)
+
+
+@pytest.mark.parametrize("angles", [(20.0, 0.0, 0.0), (0.0, 15.0, 0.0), (0.0, 0.0, 25.0), (-25.0, 10.0, 5.0)])
+def test_a_turned_head_is_the_portrait_seen_turned(angles):
+    still = np.zeros((1, 162, 2), np.float32)
+    yaw, pitch, roll = angles
+    made = track(portrait(), still, head(1, yaw=yaw, pitch=pitch, roll=roll))[0]
+    true = portrait(angles).landmarks
+    offset = (made - true).mean(axis=0)  # they turn about different points
+    assert np.abs(made - true - offset).max() < 1.5
+
+
+def test_the_ways_of_yaw_pitch_roll_and_shift():
+    still = np.zeros((1, 162, 2), np.float32)
+    face = portrait()
+    centre = (face.landmarks[EYE_OUTER_LEFT] + face.landmarks[EYE_OUTER_RIGHT]) / 2
+
+    def nose(rows):
+        points = track(face, still, rows)[0]
+        return points[NOSE_TIP] - (points[EYE_OUTER_LEFT] + points[EYE_OUTER_RIGHT]) / 2 - (face.landmarks[NOSE_TIP] - centre)
+
+    assert nose(head(1, yaw=15))[0] > 3
+    assert nose(head(1, pitch=15))[1] < -3
+    left, right = (track(face, still, head(1, roll=10))[0][point] for point in (EYE_OUTER_LEFT, EYE_OUTER_RIGHT))
+    assert left[1] > right[1]
+    np.testing.assert_allclose(track(face, still, head(1, x=0.1, y=-0.2))[0] - face.landmarks, np.tile([12.0, -24.0], (162, 1)), atol=0.1)
+    wide = track(face, still, head(1, scale=1.5))[0]
+    assert np.ptp(wide[:, 0]) == pytest.approx(1.5 * np.ptp(face.landmarks[:, 0]), rel=0.01)
+
+
+def test_an_open_mouth_is_shut_and_a_smile_taken_off():
+    face = reference_face()
+    gaping = portrait(motion=0.5 * face.fields[AU_INDEX["AU26"], :, :2])
+    shut = track(gaping, np.zeros((1, 162, 2), np.float32))[0]
+    assert lip_gap(shut) < 0.25 * lip_gap(gaping.landmarks)
+    smiling = portrait(motion=0.7 * face.fields[AU_INDEX["AU12"], :, :2], blendshapes={"mouthSmileLeft": 0.9, "mouthSmileRight": 0.9})
+    calm = track(smiling, np.zeros((1, 162, 2), np.float32))[0]
+    width = lambda points: np.ptp(points[:20, 0])  # noqa: E731
+    assert width(calm) < 0.9 * width(smiling.landmarks)
+    assert width(calm) > 0.9 * width(portrait().landmarks)
+
+
+def test_idle_motion_is_there_and_seeded_and_off_at_zero():
+    face, still = portrait(), np.zeros((100, 162, 2), np.float32)
+    free = np.zeros((100, 6), bool)
+
+    def idle(seed, amount):
+        return retarget(still, face, head(100), free, MotionSettings(idle_head=amount), seed, babble(4.0), Fraction(25))
+
+    moving = idle(1, 0.5)
+    assert 1.0 < np.abs(moving - face.landmarks).max() < 40
+    np.testing.assert_array_equal(moving, idle(1, 0.5))
+    assert np.abs(moving - idle(2, 0.5)).max() > 0.3
+    np.testing.assert_array_equal(idle(1, 0.0), np.repeat(face.landmarks[None], 100, axis=0))
+
+
+def test_a_face_is_put_together_again_from_its_parts():
+    placed = placed_face(portrait((15.0, -8.0, 12.0)))
+    again = placed.frontal @ placed.turn.T * placed.unit
+    seen = placed.landmarks
+    np.testing.assert_allclose(again[:, :2] - again[0, :2], seen - seen[0], atol=0.05)
