@@ -15,7 +15,7 @@ from typing import Dict, List
 
 from tools import release
 from tools.environments import BACKEND, BLENDERS, Environment, preferred_blender, set_up
-from tools.say import ROOT, clean_environment, say
+from tools.say import ROOT, BuildFault, clean_environment, say
 
 LONGEST_SUITE = 1200  # seconds after which a suite is taken to hang
 NO_TESTS_COLLECTED = 5  # pytest's exit code
@@ -53,13 +53,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `build.py test`."""
     parser.add_argument("-m", dest="markers", metavar="MARKERS", help="pytest markers: unit, blender, process, slow, or an expression")
     parser.add_argument("-k", dest="words", metavar="WORDS", help="pytest's -k: only tests whose names match")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=["backend", *BLENDERS], help="backend, 4.2, 4.5, 5.0 or 5.2")
+    parser.add_argument("--only", metavar="NAMES", default="", help="backend, 4.2, 4.5, 5.0, 5.2: one, or several with commas")
     parser.add_argument("paths", nargs="*", help="files or folders of tests, instead of all")
+
+
+def chosen_names(choice: argparse.Namespace) -> List[str]:
+    """The environments to test in, in their order."""
+    known = ["backend", *BLENDERS]
+    # "--only 4.2 5.2" reads naturally too: names among the paths are meant as names.
+    asked = [name for name in choice.only.split(",") if name] + [path for path in choice.paths if choice.only and path in known]
+    choice.paths = [path for path in choice.paths if path not in asked]
+    for name in asked:
+        if name not in known:
+            raise BuildFault("There is no environment {!r}.".format(name), "Choose from {}.".format(", ".join(known)))
+    for path in choice.paths:
+        if not (ROOT / path.split("::")[0]).exists():
+            raise BuildFault("There are no tests at {}.".format(path))
+    return [name for name in known if name in asked] or known
 
 
 def run(choice: argparse.Namespace) -> int:
     """Set up, build the zip, run the suites two at a time, print what came of it."""
-    names = choice.only or ["backend", *BLENDERS]
+    names = chosen_names(choice)
     environments = [BACKEND, *(BLENDERS[name] for name in names if name in BLENDERS)]
     set_up(environments)
     if any(name in BLENDERS for name in names):
@@ -78,7 +93,7 @@ def make_suite(name: str, choice: argparse.Namespace) -> Suite:
         paths = choice.paths or ["tests", "--ignore=tests/blender"]
         return Suite("backend", BACKEND, paths, "not blender and ({})".format(wanted))
     # Only folders that hold tests for Blender: the others import what its Python does not have.
-    paths = [path for path in choice.paths or ["tests/blender", "tests/end_to_end"] if mentions_blender(ROOT / path)]
+    paths = [path for path in choice.paths or ["tests/blender", "tests/end_to_end"] if mentions_blender(ROOT / path.split("::")[0])]
     return Suite("Blender " + name, BLENDERS[name], paths, "blender and ({})".format(wanted))
 
 

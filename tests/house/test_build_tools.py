@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from dataclasses import replace
@@ -67,6 +68,30 @@ def test_without_root_one_line_to_run_is_printed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(system_libraries.os, "geteuid", lambda: 1000, raising=False)
     with pytest.raises(BuildFault, match="sudo apt-get install -y --no-install-recommends libxi6 libgl1"):
         system_libraries.ensure_system_libraries()
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "paths"),
+    [
+        ([], ["backend", "4.2", "4.5", "5.0", "5.2"], []),
+        (["--only", "5.0"], ["5.0"], []),
+        (["--only", "5.2,backend", "tests/house"], ["backend", "5.2"], ["tests/house"]),
+        (["--only", "4.2", "5.2"], ["4.2", "5.2"], []),
+    ],
+)
+def test_the_suites_to_run(words: list[str], names: list[str], paths: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    suites.add_arguments(parser)
+    choice = parser.parse_args(words)
+    assert suites.chosen_names(choice) == names and choice.paths == paths
+
+
+@pytest.mark.parametrize("words", [["--only", "3.6"], ["tests/nowhere"]])
+def test_a_suite_that_is_not_there_is_a_sentence(words: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    suites.add_arguments(parser)
+    with pytest.raises(BuildFault, match="There (is no environment|are no tests)"):
+        suites.chosen_names(parser.parse_args(words))
 
 
 @pytest.fixture
