@@ -34,11 +34,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     check_target(arguments.out, face.size, shot.frame_count, shot.fps)  # better now than after the work
     if arguments.track:
         check_writable(arguments.track)
-    with ProgressBar(arguments.quiet) as progress:
+    with ProgressBar(arguments.quiet, gentle_interrupt=arguments.keep_partial) as progress:
         track = pipeline.predict(shot, progress)
         if arguments.track:
             tracks.write_track(arguments.track, track)
-        report = asdict(pipeline.render(shot, track, arguments.out, progress))
+        report = asdict(pipeline.render(shot, track, arguments.out, progress, keep_partial=arguments.keep_partial))
     say(report, arguments.quiet)
     return {**report, "track": arguments.track}
 
@@ -52,5 +52,7 @@ def say(report: dict[str, Any], quiet: bool) -> None:
         f"{report['path']}: {report['frames']} frames of {width} x {height} at {report['fps']:g} fps, "
         f"{report['duration']:.2f} s, made in {report['seconds']:.1f} s ({report['frames_per_second']:.1f} frames a second)"
     )
+    if report["cancelled"]:
+        print("Note: it was cut short by an interruption.")
     for note in report["notes"]:
         print(f"Note: {note}")

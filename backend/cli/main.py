@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(command, words[1:])
     except Fault as fault:
-        return _failed(fault, as_json, EXIT_FAULT)
+        return _failed(fault, as_json, EXIT_INTERRUPTED if fault.code == "cancelled" else EXIT_FAULT)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         interrupted = Fault("interrupted", "Interrupted; nothing half-written was left behind.")
@@ -101,6 +101,8 @@ def _run(command: str, words: list[str]) -> int:
     arguments = parser.parse_args(words)
     report = module.run(arguments)
     _print_json({"ok": True, **report}, arguments.json)
+    if report.get("cancelled"):
+        return EXIT_INTERRUPTED
     return EXIT_FAULT if report.get("ok") is False else EXIT_GOOD
 
 

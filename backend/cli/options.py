@@ -60,6 +60,7 @@ def add_render_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tier", default=defaults.tier, metavar="small|sd15", help="renderer (default: small)")
     parser.add_argument("--steps", type=int, default=defaults.steps, help="diffusion steps: 1 draft, 2 standard, 4 best (default: 2)")
     parser.add_argument("--size", type=int, default=defaults.crop_size, metavar="256|512", help="pixels of the face crop (default: 256)")
+    parser.add_argument("--keep-partial", action="store_true", help="on Ctrl-C keep a movie of the frames that are done")
     parser.add_argument("--label", action="store_true", help='write "synthetic" visibly into the picture')
 
 

@@ -3,20 +3,31 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from types import TracebackType
 from typing import Any
 
+from bridge.faults import Fault
+
 
 class ProgressBar:
-    """Callable with (done, total, phase); one bar for each phase. A context manager."""
+    """Callable with (done, total, phase); one bar for each phase. A context manager.
 
-    def __init__(self, quiet: bool = False) -> None:
+    With ``gentle_interrupt`` the first Ctrl-C makes the next call raise Fault ``cancelled``, so that what is done can be
+    kept; the second interrupts at once.
+    """
+
+    def __init__(self, quiet: bool = False, gentle_interrupt: bool = False) -> None:
+        self._gentle, self._interrupted = gentle_interrupt, False
+        self._former_handler: Any = None
         self._shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
         self._bar: Any = None
         self._phase = ""
 
     def __call__(self, done: int, total: int, phase: str) -> None:
+        if self._interrupted:
+            raise Fault("cancelled", "The command was interrupted.")
         if not self._shown:
             return
         from tqdm import tqdm
@@ -29,10 +40,19 @@ class ProgressBar:
         self._bar.update(done - self._bar.n)
 
     def __enter__(self) -> ProgressBar:
+        if self._gentle:
+            self._former_handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._close()
+        if self._gentle:
+            signal.signal(signal.SIGINT, self._former_handler)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
 
     def _close(self) -> None:
         if self._bar is not None:

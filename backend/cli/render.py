@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     track = tracks.read_track(arguments.track)
     rows = frame_range(arguments.frames, len(track.landmarks))
     shot = _shot(arguments, track)
-    with ProgressBar(arguments.quiet) as progress:
-        report = asdict(pipeline.render(shot, track, arguments.out, progress, rows))
+    with ProgressBar(arguments.quiet, gentle_interrupt=arguments.keep_partial) as progress:
+        report = asdict(pipeline.render(shot, track, arguments.out, progress, rows, keep_partial=arguments.keep_partial))
     say(report, arguments.quiet)
     return report
 

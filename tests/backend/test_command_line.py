@@ -130,6 +130,41 @@ def test_settings_out_of_range(tmp_path: Path, tone: Path, blank_portrait: Path,
     assert fails([*words, "--steps", "0"], capsys)["code"] == "steps-range"
 
 
+STAGES = ["train motion", "train small"]
+STAGES += [f"{command} --stage {stage}" for command in ("evaluate", "benchmark") for stage in ("motion", "synthesis")]
+STAGES += [f"prepare --layout {layout}" for layout in ("grid", "mead", "clips", "actors")]
+
+
+@pytest.mark.parametrize("words", STAGES)
+def test_every_stage_has_its_own_help(words: str, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*words.split(), "--help"])
+    assert caught.value.code == 0 and "--json" in capsys.readouterr().out
+
+
+def test_a_stage_must_be_chosen(capsys: Captured) -> None:
+    for words in (["train"], ["train", "dance"], ["prepare"], ["prepare", "--layout"], ["evaluate", "--stage", "dance"]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(words)
+        assert caught.value.code == 2
+    capsys.readouterr()
+
+
+def test_the_first_interruption_cancels_and_the_second_ends() -> None:
+    from backend.cli.progress import ProgressBar
+    from bridge.faults import Fault
+
+    former = signal.getsignal(signal.SIGINT)
+    with ProgressBar(quiet=True, gentle_interrupt=True) as progress:
+        progress(1, 2, "rendering")
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Fault, match="interrupted"):
+            progress(2, 2, "rendering")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is former
+
+
 def test_later_releases_say_so(capsys: Captured) -> None:
     assert "later release" in fails(["train", "sd15"], capsys)["sentence"]
 
