@@ -6,12 +6,16 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from backend.evaluation.motion_aus import AuScore
-    from backend.evaluation.motion_voice import VoiceScores
+    from backend.evaluation.motion_voice import Predictor, VoiceScores
     from backend.motion.generate import MotionGenerator
     from backend.training.motion.dataset import Clip
 
@@ -50,33 +54,26 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     _print_voice(voice, len(clips))
     for name, rows in aus.items():
         _print_aus(name, rows)
+    seeds = seed_spread(generator, clips[:12])
     report = {
         "clips": len(clips),
         "voice": {name: asdict(row) | {"voice_share": row.voice_share} for name, row in voice.items()},
         "aus": {name: [asdict(row) | {"passes": row.passes} for row in rows] for name, rows in aus.items()},
-        "seeds": seed_spread(generator, clips[:12]),
+        "seeds": seeds,
     }
-    seeds = report["seeds"]
     print(f"\nTwo seeds: gap r {seeds['gap_r_first']:.3f} and {seeds['gap_r_second']:.3f}, lips apart by {seeds['lip_spread']:.4f}")
     if arguments.write_card:
         _write_card((arguments.weights or DEFAULT_WEIGHTS).with_suffix(".json"), report)
     return report
 
 
-def predictor(generator: MotionGenerator, seed: int = 0):  # noqa: ANN201 - a Predictor
+def predictor(generator: MotionGenerator, seed: int = 0) -> Predictor:
     """The generator with all AUs free, at the rate of the clips."""
-    from fractions import Fraction
-
-    import numpy as np
-
     from backend.motion.config import AU_COUNT, MOTION_RATE
-    from backend.motion.generate import MotionGenerator as Generator
     from backend.speech.features import normalised_rows
     from bridge.shot import MotionSettings
 
-    assert isinstance(generator, Generator)
-
-    def predict(clip: Clip, heard: Clip):  # noqa: ANN202
+    def predict(clip: Clip, heard: Clip) -> NDArray[np.float32]:
         frames = len(clip.motion)
         free = np.zeros((frames, AU_COUNT), np.float32)
         rows = normalised_rows(heard.log_power)
@@ -87,8 +84,6 @@ def predictor(generator: MotionGenerator, seed: int = 0):  # noqa: ANN201 - a Pr
 
 def voice_table(generator: MotionGenerator, clips: list[Clip], train: list[Clip], grid: Path, regressor: Path) -> dict[str, VoiceScores]:
     """Rows of the voice table: the real clips, baselines, the plain regressor where its weights are, the generator."""
-    import numpy as np
-
     from backend.evaluation import motion_voice as measure
     from backend.motion.generate import MotionGenerator as Generator
 
@@ -108,8 +103,6 @@ def voice_table(generator: MotionGenerator, clips: list[Clip], train: list[Clip]
 
 def au_tables(generator: MotionGenerator, clips: list[Clip]) -> dict[str, list[AuScore]]:
     """AU scores while a held-out clip speaks, and in silence."""
-    import numpy as np
-
     from backend.evaluation.motion_aus import au_scores
     from backend.training.motion.clips import clip_voice
 
@@ -122,8 +115,6 @@ def au_tables(generator: MotionGenerator, clips: list[Clip]) -> dict[str, list[A
 
 def seed_spread(generator: MotionGenerator, clips: list[Clip]) -> dict[str, float]:
     """Two takes of the same clips: how far the lips differ, and the gap r of each."""
-    import numpy as np
-
     from backend.evaluation.motion_voice import correlation, points_of
     from backend.motion.measures import lip_gap
 
@@ -167,9 +158,8 @@ def _print_aus(name: str, rows: list[AuScore]) -> None:
     for row in rows:
         verdict = ("meets the floor" if row.passes else "MISSES THE FLOOR") if row.key in REQUIRED else ""
         moved = f"{100 * row.response:6.1f}  weakest {100 * row.weakest:6.1f}"
-        print(
-            f"{row.key}  {OWN_MEASURE[row.key][0]:20} {moved}  Spearman {row.spearman:5.2f}  cross-talk {100 * row.cross_talk:4.0f} %  {verdict}"
-        )
+        others = f"Spearman {row.spearman:5.2f}  cross-talk {100 * row.cross_talk:4.0f} %"
+        print(f"{row.key}  {OWN_MEASURE[row.key][0]:20} {moved}  {others}  {verdict}")
 
 
 def _write_card(path: Path, report: dict[str, Any]) -> None:

@@ -50,7 +50,8 @@ FLOOR_LID_CLOSURE = 0.6
 @dataclass(frozen=True)
 class AuScore:
     """``response``: mean change of the AU's own measure from intensity 0 to 4, inter-ocular units, positive the right way
-    (AU45: share of the lid gap that closes). ``weakest``: the same in the frame where it is least. ``spearman``: rank correlation over 0..5.
+    (AU45: share of the lid gap that closes). ``weakest``: the same in the frame where it is least. ``spearman``: rank
+    correlation over 0..5.
     ``cross_talk``: largest unwanted displacement of another region over the AU's own displacement."""
 
     key: str

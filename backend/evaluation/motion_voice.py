@@ -83,7 +83,7 @@ def points_of(clip: Clip, motion: FloatArray) -> FloatArray:
 def smoothed(curve: FloatArray) -> FloatArray:
     """1-2-1 filter."""
     padded = np.pad(curve, 1, mode="edge")
-    return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return np.asarray((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4, np.float32)
 
 
 def correlation(first: FloatArray, second: FloatArray) -> float:

@@ -64,8 +64,8 @@ def geometric_aus(motion: FloatArray, neutral: FloatArray) -> dict[str, FloatArr
     drop = {key: chin_drop(rest + field) - chin_drop(rest) for key, field in own.items()}
     part = {key: lip_gap(rest + field) - lip_gap(rest) for key, field in own.items()}
     points = neutral[:, :2] + motion
-    jaw = np.clip((chin_drop(points) - chin_drop(neutral)) / max(drop["AU26"], 1e-3), 0, 1)
-    lips = np.clip((lip_gap(points) - lip_gap(neutral) - jaw * part["AU26"]) / max(part["AU25"], 1e-3), 0, 1)
+    jaw = np.clip((chin_drop(points) - chin_drop(neutral)) / max(float(drop["AU26"]), 1e-3), 0, 1)
+    lips = np.clip((lip_gap(points) - lip_gap(neutral) - jaw * part["AU26"]) / max(float(part["AU25"]), 1e-3), 0, 1)
     open_lids = np.maximum(lid_opening(neutral), 1e-3)
     shut = np.clip((1 - lid_opening(points) / open_lids) / 0.92, 0, 1)
     return {"AU25": lips * MAXIMUM_INTENSITY, "AU26": jaw * MAXIMUM_INTENSITY, "AU45": np.where(shut > 0.15, shut, 0) * MAXIMUM_INTENSITY}

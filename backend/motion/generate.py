@@ -25,7 +25,7 @@ from bridge.shot import MotionSettings
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from backend.motion.model import MotionModel
+    from backend.motion.model import Decoded, MotionModel
 
 FloatArray = NDArray[np.float32]
 Progress = Callable[[int, int, str], None]
@@ -168,7 +168,7 @@ class MotionGenerator:
                 motion = plain + strength * (motion - plain)
             return motion[0].numpy().reshape(-1, LANDMARK_COUNT, 2), result.aus[0].numpy()
 
-    def _decode(self, heard: Tensor, values: Tensor, mask: Tensor, noise: Tensor):  # noqa: ANN202 - Decoded, imported with torch
+    def _decode(self, heard: Tensor, values: Tensor, mask: Tensor, noise: Tensor) -> Decoded:
         condition = self.model.with_aus(heard, values, mask)
         z = self.model.draw(condition, noise) if self.model.config.latent_width else None
         return self.model.decode(z, condition, values, mask)

@@ -31,32 +31,32 @@ _BROW_OUTER = tuple(OF_MEDIAPIPE[point] for point in (46, 70, 53, 63, 276, 300, 
 
 
 def _y(points: Array, indices: tuple[int, ...]) -> Array:
-    return points[..., list(indices), 1].mean(axis=-1)
+    return np.asarray(points[..., list(indices), 1].mean(axis=-1), np.float32)
 
 
 def lip_gap(points: Array) -> Array:
     """Distance of the inner lips at their middle."""
-    return np.linalg.norm(points[..., LIP_INNER_LOWER, :2] - points[..., LIP_INNER_UPPER, :2], axis=-1)
+    return np.asarray(np.linalg.norm(points[..., LIP_INNER_LOWER, :2] - points[..., LIP_INNER_UPPER, :2], axis=-1), np.float32)
 
 
 def lid_height(points: Array, side: str) -> Array:
     """Opening of one eye (``left`` or ``right``): mean over three lid pairs, lower minus upper."""
-    return np.mean([points[..., low, 1] - points[..., up, 1] for up, low in _LID_PAIRS[side]], axis=0)
+    return np.asarray(np.mean([points[..., low, 1] - points[..., up, 1] for up, low in _LID_PAIRS[side]], axis=0), np.float32)
 
 
 def lid_opening(points: Array) -> Array:
     """Mean opening of both eyes."""
-    return (lid_height(points, "left") + lid_height(points, "right")) / 2
+    return np.asarray((lid_height(points, "left") + lid_height(points, "right")) / 2, np.float32)
 
 
 def mouth_width(points: Array) -> Array:
     """Distance of the mouth corners."""
-    return np.linalg.norm(points[..., MOUTH_CORNER_LEFT, :2] - points[..., MOUTH_CORNER_RIGHT, :2], axis=-1)
+    return np.asarray(np.linalg.norm(points[..., MOUTH_CORNER_LEFT, :2] - points[..., MOUTH_CORNER_RIGHT, :2], axis=-1), np.float32)
 
 
 def brow_distance(points: Array) -> Array:
     """Height of the brows over the eye corners."""
-    return -(_y(points, REGIONS["brow_left"]) + _y(points, REGIONS["brow_right"])) / 2
+    return np.asarray(-(_y(points, REGIONS["brow_left"]) + _y(points, REGIONS["brow_right"])) / 2, np.float32)
 
 
 def chin_drop(points: Array) -> Array:

@@ -22,7 +22,7 @@ def motion_frame_count(frames: int, fps: Fraction) -> int:
 
 def scene_times(frames: int, fps: Fraction) -> NDArray[np.float64]:
     """Times of the scene's frames in seconds, the first at 0."""
-    return np.arange(frames) * (fps.denominator / fps.numerator)
+    return np.arange(frames, dtype=np.float64) * (fps.denominator / fps.numerator)
 
 
 def into_motion_rate(curves: FloatArray, fps: Fraction) -> FloatArray:

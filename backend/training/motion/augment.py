@@ -67,10 +67,10 @@ def noisy(log_power: FloatArray, generator: np.random.Generator, distance: float
     loud = float(np.percentile(band_energy(log_power), 95))
     floor = colour(generator, 1.2) + loud - np.log(BANDS) - distance
     grain = generator.standard_normal(log_power.shape, np.float32) * np.float32(0.55)
-    swell = 0.0
+    swell: FloatArray | float = 0.0
     if generator.random() < 0.5:
         knots = generator.normal(0.0, 1.0, len(log_power) // 25 + 2)
-        swell = np.interp(np.arange(len(log_power)) / 25, np.arange(len(knots)), knots)[:, None]
+        swell = np.interp(np.arange(len(log_power)) / 25, np.arange(len(knots)), knots)[:, None].astype(np.float32)
     return np.log(np.exp(log_power) + np.exp((floor + grain + swell).astype(np.float32)))
 
 

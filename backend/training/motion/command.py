@@ -6,9 +6,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.faults import Fault
+
+if TYPE_CHECKING:
+    from backend.training.motion.dataset import Clip
+    from backend.training.motion.train import TrainConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +74,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"weights": str(target), "steps": trainer.step, "seconds": round(trainer.seconds), "sha256": report["sha256"]}
 
 
-def _config(arguments: argparse.Namespace):  # noqa: ANN202 - TrainConfig, imported with torch
+def _config(arguments: argparse.Namespace) -> TrainConfig:
     from backend.motion.config import TINY, MotionConfig
     from backend.training.motion.train import TrainConfig
 
@@ -82,7 +86,7 @@ def _config(arguments: argparse.Namespace):  # noqa: ANN202 - TrainConfig, impor
     return replace(config, steps=arguments.steps) if arguments.steps else config
 
 
-def _clips(arguments: argparse.Namespace):  # noqa: ANN202
+def _clips(arguments: argparse.Namespace) -> tuple[list[Clip], list[Clip]]:
     from backend.training.motion.clips import load_actors, load_tracked
 
     most = 12 if arguments.variant == "tiny" else None

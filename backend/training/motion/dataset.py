@@ -188,8 +188,9 @@ class WindowSource:
     def _places(self, length: int) -> NDArray[np.float64]:
         speed = 1.0 if self.generator.random() < 0.4 else float(np.exp(self.generator.uniform(np.log(0.82), np.log(1.2))))
         span = (self.frames - 1) * speed
+        times = np.arange(self.frames, dtype=np.float64)
         start = self.generator.uniform(-0.15 * self.frames, max(0.0, length - span + 0.15 * self.frames))
-        return float(round(start)) + speed * np.arange(self.frames) if speed == 1.0 else start + speed * np.arange(self.frames)
+        return float(round(start)) + speed * times if speed == 1.0 else start + speed * times
 
     def _act(self, motion: FloatArray, aus: FloatArray, mask: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
         """Adds acted AUs to a clip where they are keyed: the field of each AU on the face, its curve on the commands."""

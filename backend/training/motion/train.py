@@ -41,7 +41,7 @@ class TrainConfig:
     average: float = 0.998  # decay of the averaged weights
     gradient_limit: float = 1.0
     seed: int = 0
-    save_seconds: float = 150.0
+    save_seconds: float = 120.0
 
 
 @dataclass
