@@ -17,9 +17,10 @@ from pathlib import Path
 
 from bridge import VERSION, paths
 
-_PACKAGES = ("numpy", "scipy", "soundfile", "av", "pillow", "mediapipe", "torch", "safetensors", "tqdm")
-_MODULES = {"pillow": "PIL"}
+_PACKAGES = ("numpy", "scipy", "soundfile", "av", "pillow", "mediapipe", "torch", "safetensors", "opencv", "onnx", "tqdm")
+_MODULES = {"pillow": "PIL", "opencv": "cv2"}
 _WEIGHTS = Path(__file__).resolve().parent / "weights"
+_COMPANIONS = {"motion": ("motion_face.safetensors",)}  # files without which the weights are of no use
 _WANTED_FREE_BYTES = 2 * 2**30
 _OLDEST_PYTHON = (3, 11)
 _REINSTALL = "Install the backend's requirements again."
@@ -57,7 +58,7 @@ def _package(name: str) -> Finding:
     try:
         return Finding(name, True, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, True, "version unknown")
+        return Finding(name, True, "installed")  # under one of several distribution names
 
 
 def _onnxruntime() -> Finding:
@@ -122,6 +123,9 @@ def _weights(name: str) -> Finding:
         return Finding(label, False, f"cannot be read ({error})", hint)
     if not isinstance(expected, dict) or expected.get("sha256") != actual:
         return Finding(label, False, f"{file.name} is not the file that its card describes", hint)
+    missing = [companion for companion in _COMPANIONS.get(name, ()) if not (_WEIGHTS / companion).is_file()]
+    if missing:
+        return Finding(label, False, f"{missing[0]} is missing", hint)
     if expected.get("trained") is False:
         return Finding(label, False, "untrained", hint)
     return Finding(label, True, f"{file.stat().st_size / 2**20:.1f} MB, sha256 as in its card")
