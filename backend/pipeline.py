@@ -111,26 +111,12 @@ def render(
     check_target(out, size, end - first, track.fps)
     progress(0, end - first, "reading the voice")
     sound = _recording(shot, track.fps, first, end)
+    progress(0, end - first, "loading the renderer")
     watch = _Watch(progress, end - first, preview, keep_partial)
     pictures = labelled(images) if shot.render.label else images
     tags = {"title": Path(out).stem, "comment": metadata_comment(shot.seed, shot.render.tier)}
     written = write_movie(out, watch.watched(pictures), track.fps, end - first, sound, tags, RECORDING_RATE)
-    seconds = time.monotonic() - started
-    return RenderReport(
-        path=str(out),
-        frames=written,
-        size=(size[0] + size[0] % 2, size[1] + size[1] % 2),
-        fps=float(track.fps),
-        duration=float(written / track.fps),
-        seconds=round(seconds, 3),
-        frames_per_second=round(written / max(seconds, 1e-6), 2),
-        tier=shot.render.tier,
-        steps=shot.render.steps,
-        seed=shot.seed,
-        version=VERSION,
-        cancelled=watch.cancelled,
-        notes=shot_notes(shot),
-    )
+    return _report(shot, track, Path(out), size, written, time.monotonic() - started, watch.cancelled)
 
 
 def preview_frame(shot: Shot, track: Track, frame: int, progress: Progress) -> NDArray[np.uint8]:
@@ -197,6 +183,24 @@ def _motion_generator() -> MotionGenerator:
     from .motion.generate import MotionGenerator
 
     return MotionGenerator.load()
+
+
+def _report(shot: Shot, track: Track, out: Path, size: tuple[int, int], written: int, seconds: float, cancelled: bool) -> RenderReport:
+    return RenderReport(
+        path=str(out),
+        frames=written,
+        size=(size[0] + size[0] % 2, size[1] + size[1] % 2),
+        fps=float(track.fps),
+        duration=float(written / track.fps),
+        seconds=round(seconds, 3),
+        frames_per_second=round(written / max(seconds, 1e-6), 2),
+        tier=shot.render.tier,
+        steps=shot.render.steps,
+        seed=shot.seed,
+        version=VERSION,
+        cancelled=cancelled,
+        notes=shot_notes(shot),
+    )
 
 
 def _voice(shot: Shot) -> NDArray[np.float32]:
