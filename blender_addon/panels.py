@@ -113,7 +113,7 @@ class ActorPanel:
 
 
 class ChannelPanel:
-    """A group of AUs or head channels, as a sub-panel of the actor's."""
+    """A group of AUs or head channels."""
 
     bl_category = "AUtter"
     bl_region_type = "UI"
@@ -142,10 +142,30 @@ def _draw_channel(column: bpy.types.UILayout, actor: bpy.types.Object, channel: 
     note.ui_units_x = 1.6
     note.alignment = "CENTER"
     note.label(text=channel.letter if channel.keyed or not channel.filled_in else channel.filled_in)
-    if channel.keyed:
-        row.operator("autter.free_au", text="", icon="KEYFRAME_HLT", emboss=False).key = channel.key
-    else:
-        row.operator("autter.key_au", text="", icon="KEYFRAME", emboss=False).key = channel.key
+    row.operator("autter.key_au", text="", icon="KEYFRAME_HLT" if channel.keyed else "KEYFRAME", emboss=False).key = channel.key
+    free = row.row(align=True)
+    free.enabled = channel.keyed
+    free.operator("autter.free_au", text="", icon="X" if channel.keyed else "BLANK1", emboss=False).key = channel.key
+
+
+class UnitsPanel:
+    """Parent of the AU groups and the head."""
+
+    bl_label = "Action Units"
+    bl_category = "AUtter"
+    bl_region_type = "UI"
+    bl_order = 5
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only with an actor."""
+        return actors.find_actor(context) is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """What the signs beside the sliders mean."""
+        row = self.layout.row(align=True)
+        row.label(text="Keyed commands, free follows the voice")
+        row.operator("autter.neutral", text="", icon="LOOP_BACK")
 
 
 class VoicePanel:
@@ -226,15 +246,24 @@ class RenderPanel:
         row = layout.row()
         row.scale_y = 1.4
         row.operator("autter.render", icon="RENDER_ANIMATION")
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        column = layout.column()
-        for name in ("tier", "steps", "crop_size", "label", "output_folder"):
-            column.prop(settings, name)
+        header, body = layout.panel("autter_quality", default_closed=True)
+        header.label(text="Quality and Output")
+        if body is not None:
+            body.use_property_split = True
+            body.use_property_decorate = False
+            for name in ("tier", "steps", "crop_size", "label", "output_folder"):
+                body.prop(settings, name)
 
 
 _SPACES = {"VIEW_3D": "VIEW3D", "SEQUENCE_EDITOR": "SEQUENCER"}
-_SECTIONS = (("backend", BackendPanel), ("actor", ActorPanel), ("voice", VoicePanel), ("predict", PredictPanel), ("render", RenderPanel))
+_SECTIONS = (
+    ("backend", BackendPanel),
+    ("actor", ActorPanel),
+    ("voice", VoicePanel),
+    ("predict", PredictPanel),
+    ("render", RenderPanel),
+    ("units", UnitsPanel),
+)
 _GROUPS = (("upper", "Upper Face"), ("lower", "Lower Face"), ("head", "Head"))
 
 
@@ -248,7 +277,7 @@ def _make_classes() -> tuple[type, ...]:
             attributes = {
                 "bl_space_type": space,
                 "bl_label": label,
-                "bl_parent_id": f"{prefix}_PT_autter_actor",
+                "bl_parent_id": f"{prefix}_PT_autter_units",
                 "group": group,
                 "__module__": __name__,
             }
