@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from faces import babble
 from hypothesis import given
 from hypothesis import strategies as st
+from motion_faces import babble
 
 from backend.motion.blink import blink_curve, blink_times
 from backend.motion.controls import LOWER, UPPER, apply_controls

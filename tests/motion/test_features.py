@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from faces import babble
+from motion_faces import babble
 
 from backend.speech import features
 

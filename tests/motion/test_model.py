@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from faces import babble
+from motion_faces import babble
 
 from backend.motion.config import AU_COUNT, TINY, MotionConfig
 from backend.motion.face import reference_face

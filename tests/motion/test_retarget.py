@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from faces import babble, portrait
+from motion_faces import babble, portrait
 
 from backend.motion.face import reference_face
 from backend.motion.measures import lip_gap

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from faces import babble, portrait
+from motion_faces import babble, portrait
 
 from backend.evaluation.motion_aus import FLOOR_DISPLACEMENT, FLOOR_LID_CLOSURE, OWN_MEASURE, REQUIRED, score, sweep
 from backend.motion.config import AU_COUNT

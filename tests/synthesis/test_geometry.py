@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faces import drawn_face, drawn_points
+from drawn_faces import drawn_face, drawn_points
 
 from backend.synthesis.small.conditions import to_picture, to_signed
 from backend.synthesis.small.crop import Crop, resized, shot_crop

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faces import drawn_face, drawn_points
+from drawn_faces import drawn_face, drawn_points
 
 from bridge.faults import Fault
 
