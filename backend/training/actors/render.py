@@ -18,20 +18,23 @@ from .parts import Parts
 
 Float = NDArray[np.float32]
 
-_LAMP_SIZE = 768  # pixels of the lamp's depth picture
+_LAMP_SIZE = 640  # pixels of the lamp's depth picture
 _LAMP_CENTRE, _LAMP_RADIUS = np.array([0.0, 6.7, 0.4], np.float32), 2.6
-_SKY_SIZE, _SKY_DIRECTIONS = 320, 40
-_SKY_BIAS = 0.03  # decimetres
+_SKY_SIZE, _SKY_DIRECTIONS = 256, 28
+_SKY_BIAS = 0.035  # decimetres
+_TO_LIGHT = ((np.arange(256) / 255) ** 2.2).astype(np.float32)  # averaging pixels averages light, not their codes
+_FROM_LIGHT = ((np.arange(16384) / 16383) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
 _SOLID_FROM = 0.6  # alpha from which hair and lashes hide what is behind them
 
 
 class Renderer:
     """One OpenGL context with its programs, textures and buffers. Close it when done."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, shadow_taps: int = 8) -> None:
         import moderngl
 
         self.parts = parts
+        self.shadow_taps = shadow_taps
         try:
             self.context = moderngl.create_context(standalone=True, backend="egl")
         except Exception as error:  # moderngl raises plain Exception
@@ -138,7 +141,7 @@ class Renderer:
         mirrors.repeat_x, mirrors.repeat_y = True, False
         mirrors.use(2)
         _set(self._draw, colour_map=0, lamp_depth=1, mirrors=2, eye=tuple(camera.eye), key_direction=tuple(light.key_direction),
-             key_colour=tuple(light.key_colour), lamp_texel=1.0 / _LAMP_SIZE, lamp_blur=_LAMP_SIZE * 0.0035, gloss=gloss, bump=bump)  # fmt: skip
+             key_colour=tuple(light.key_colour), lamp_texel=1.0 / _LAMP_SIZE, lamp_blur=_LAMP_SIZE * 0.0035, taps=self.shadow_taps, gloss=gloss, bump=bump)  # fmt: skip
         self._draw["harmonics"].write(light.harmonics.astype(np.float32).tobytes())
         self._draw["view"].write(camera.matrix().T.tobytes())
         self._draw["lamp"].write(np.ascontiguousarray(lamp_matrix.T).tobytes())
@@ -250,6 +253,6 @@ def _reduced(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     if factor == 1:
         return np.ascontiguousarray(image)
     height, width = image.shape[0] // factor, image.shape[1] // factor
-    light = (image.astype(np.float32) / 255) ** 2.2
-    mean = light.reshape(height, factor, width, factor, 3).mean((1, 3))
-    return np.asarray(mean ** (1 / 2.2) * 255 + 0.5, np.uint8)
+    light = _TO_LIGHT[image.reshape(height, factor, width, factor, 3)]
+    mean = light.sum((1, 3), dtype=np.float32) / factor**2
+    return _FROM_LIGHT[(mean * (len(_FROM_LIGHT) - 1)).astype(np.int32)]

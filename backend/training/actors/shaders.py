@@ -47,7 +47,7 @@ FRAGMENT = """
 #version 330
 uniform sampler2D colour_map; uniform sampler2D lamp_depth; uniform sampler2DArray mirrors;
 uniform int material; uniform vec3 tint; uniform vec3 eye; uniform vec3 harmonics[9];
-uniform vec3 key_direction; uniform vec3 key_colour; uniform float lamp_texel; uniform float lamp_blur; uniform float cut; uniform int solid;
+uniform vec3 key_direction; uniform vec3 key_colour; uniform float lamp_texel; uniform float lamp_blur; uniform int taps; uniform float cut; uniform int solid;
 uniform float bump; uniform float gloss;
 in vec3 place; in vec3 facing; in vec2 texel; in float air; in vec4 lamp_place;
 out vec4 result;
@@ -71,18 +71,19 @@ vec3 mirror(vec3 direction, float level) {
     return mix(texture(mirrors, vec3(spot, low)).rgb, texture(mirrors, vec3(spot, min(low + 1.0, 2.0))).rgb, level - low);
 }
 
-vec2 lit(float narrow, float wide, float bias) {  // light that passes, with a sharp and with a soft edge
+vec2 lit(float narrow, float wide, float bias, int taps) {  // light that passes, with a sharp and with a soft edge
     vec3 spot = lamp_place.xyz * 0.5 + 0.5;
     float turn = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453) * 6.2831853;
     vec2 sum = vec2(0.0);
-    for (int i = 0; i < 10; i++) {
-        float radius = i < 5 ? narrow * sqrt((float(i) + 0.5) / 5.0) : mix(narrow, wide, (float(i) - 4.0) / 5.0);
-        float angle = float(i) * 2.399963 + turn;
+    float sharp = float(taps) * 0.5;
+    for (int i = 0; i < taps; i++) {
+        float step = float(i) + 0.5, angle = float(i) * 2.399963 + turn;
+        float radius = step < sharp ? narrow * sqrt(step / sharp) : mix(narrow, wide, (step - sharp) / sharp);
         vec2 shift = vec2(cos(angle), sin(angle)) * radius * lamp_texel;
         float free = smoothstep(-bias, 0.0, texture(lamp_depth, spot.xy + shift).r - spot.z + bias);
-        sum += vec2(i < 5 ? free : 0.0, free);
+        sum += vec2(step < sharp ? free : 0.0, free);
     }
-    return sum / vec2(5.0, 10.0);
+    return sum / vec2(sharp, float(taps));
 }
 
 float highlight(vec3 n, vec3 v, vec3 l, float roughness, float f0) {
@@ -131,7 +132,7 @@ void main() {
     else if (material == CLOTH) { roughness = 0.8; f0 = 0.02; wrap = vec3(0.1); mirror_gain = 0.3; }
     else { roughness = 0.55; f0 = 0.03; wrap = vec3(0.3); mirror_gain = 0.35; }
 
-    vec2 passed = lit(lamp_blur, lamp_blur * 2.5, 0.005);
+    vec2 passed = lit(lamp_blur, lamp_blur * 2.5, 0.005, material == SKIN ? taps : 4);
     float seen = passed.x, seen_wide = material == SKIN ? passed.y : passed.x;
     vec3 shade = vec3(mix(seen, seen_wide, 0.8), mix(seen, seen_wide, 0.3), seen);
     float towards = dot(n, key_direction);
