@@ -145,7 +145,7 @@ def _detected(portrait: Picture, frames: list[Picture], asked: NDArray[np.float3
     describe = measures.identity_measure()
     if describe is not None:
         own = describe(portrait)
-        others = [describe(frame) for frame in frames[:: max(len(frames) // 6, 1)]]
+        others = [describe(frame) for frame in frames[:: max(len(frames) // 4, 1)]]
         distances = [float(np.linalg.norm(other - own)) for other in others if other is not None and own is not None]
         result["identity"] = float(np.mean(distances)) if distances else None
     return result

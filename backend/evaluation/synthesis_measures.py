@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -105,6 +106,7 @@ def grown(mask: NDArray[np.bool_], share: float = 0.12) -> NDArray[np.bool_]:
     return cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)).astype(bool)
 
 
+@lru_cache(maxsize=1)
 def identity_measure() -> Callable[[Picture], Any] | None:
     """A function from a picture to a 128-number face descriptor (or None without a face); None where dlib is not installed.
 
@@ -120,7 +122,7 @@ def identity_measure() -> Callable[[Picture], Any] | None:
     encoder = dlib.face_recognition_model_v1(models.face_recognition_model_location())
 
     def describe(picture: Picture) -> Any:
-        faces = detector(picture, 1)
+        faces = detector(picture, 0)
         return np.array(encoder.compute_face_descriptor(picture, predictor(picture, faces[0]))) if len(faces) else None
 
     return describe

@@ -25,7 +25,7 @@ from .conditions import GEOMETRY_CHANNELS, IMAGE_CHANNELS
 AU_INPUTS = 19
 LARGEST_RESIDUAL_FLOW = 0.03  # of the crop's side
 # The mask starts nearly open: it must not close before the denoiser has learned anything worth showing.
-_OPEN_MASK = 2.0
+_OPEN_MASK = 4.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ class Denoiser(nn.Module):
     def forward(self, noisy: Tensor, warped: Tensor, mask: Tensor, fine: Tensor, coarse: Tensor, time: Tensor) -> Tensor:
         """noisy, warped (n, 3, s, s) -1..1, mask (n, 1, s, s), trunk features, time (n,) 0 clean .. 1 noise -> picture (n, 3, s, s)."""
         emb = self.time(time_features(time))
-        patches = functional.pixel_unshuffle(torch.cat([noisy, warped], 1), self.patch)
+        # At time 1 the noise says nothing of the picture: scaled by what it does say, it cannot leak into the first step.
+        told = noisy * (1 - time)[:, None, None, None]
+        patches = functional.pixel_unshuffle(torch.cat([told, warped], 1), self.patch)
         features = self.fine_in(self.stem(torch.cat([patches, fine], 1)), emb)
         inner = self.shrink(features) + coarse
         for block in self.coarse:

@@ -30,13 +30,13 @@ class Look:
 
 def random_look(draw: np.random.Generator) -> Look:
     """Hue, saturation, channel gains, brightness, contrast and gamma far beyond what one camera gives."""
-    angle = draw.uniform(-0.5, 0.5) if draw.random() < 0.7 else draw.uniform(-np.pi, np.pi)
-    saturation = draw.uniform(0.25, 1.5) if draw.random() < 0.85 else 0.0
+    angle = draw.uniform(-0.3, 0.3) if draw.random() < 0.9 else draw.uniform(-np.pi, np.pi)
+    saturation = draw.uniform(0.5, 1.4) if draw.random() < 0.9 else 0.0
     mixing = _hue_rotation(angle) * saturation + (1 - saturation) / 3
     mixing = np.diag(draw.uniform(0.8, 1.2, 3)) @ mixing
-    contrast = draw.uniform(0.55, 1.25)
-    offset = 255 * (draw.uniform(-0.12, 0.12) + (1 - contrast) / 2)
-    ramp = np.linspace(0, 1, 256) ** np.exp(draw.uniform(-0.6, 0.6))
+    contrast = draw.uniform(0.75, 1.25)
+    offset = 255 * (draw.uniform(-0.1, 0.1) + (1 - contrast) / 2)
+    ramp = np.linspace(0, 1, 256) ** np.exp(draw.uniform(-0.45, 0.45))
     blur = draw.uniform(0.4, 1.1) if draw.random() < 0.2 else 0.0
     return Look(
         np.concatenate([mixing * contrast, np.full((3, 1), offset)], 1).astype(np.float32), np.rint(ramp * 255).astype(np.uint8), blur

@@ -20,11 +20,12 @@ from bridge.landmarks import (
     LID_UPPER_RIGHT,
     LIP_INNER_LOWER,
     LIP_INNER_UPPER,
+    NOSE_TIP,
     REGIONS,
 )
 
 from .augment import place_picture, place_points, random_look, random_placing
-from .cache import SAME_PERSON, FaceClip
+from .cache import FaceClip
 from .config import LossWeights, TrainingConfig
 
 Array = NDArray[np.float32]
@@ -53,7 +54,7 @@ class Pair:
 
 
 class PairSampler:
-    """Draws pairs: people evenly, one-person data sets capped, open mouths and closed eyes more often than they occur."""
+    """Draws pairs: data sets by their shares, their people evenly, open mouths and closed eyes more often than they occur."""
 
     def __init__(self, clips: list[FaceClip], config: TrainingConfig, seed: int) -> None:
         self.config = config
@@ -62,7 +63,8 @@ class PairSampler:
         for clip in clips:
             self.groups[clip.person].append(clip)
         self.people = sorted(self.groups)
-        self.shares = person_shares(self.people, config.real_speaker_share)
+        datasets = [self.groups[person][0].dataset for person in self.people]
+        self.shares = person_shares(datasets, dict(config.shares))
         self._likelihoods: dict[str, tuple[Array, Array]] = {}
 
     def pair(self, window: int) -> Pair:
@@ -77,19 +79,19 @@ class PairSampler:
         if clip.name not in self._likelihoods:
             self._likelihoods[clip.name] = row_likelihoods(clip.points)
         as_portrait, as_target = self._likelihoods[clip.name]
-        start = self.draw.choice(len(clip.points), p=as_portrait)
-        goal = self.draw.choice(len(clip.points), p=as_target)
-        return clip, int(start), int(goal)
+        goal = int(self.draw.choice(len(clip.points), p=as_target))
+        turn = np.linalg.norm(head_turn(clip.points) - head_turn(clip.points[goal]), axis=-1) / self.config.most_turn
+        near = as_portrait * (np.exp(-np.square(turn)) + 0.02)
+        return clip, int(self.draw.choice(len(clip.points), p=near / near.sum())), goal
 
 
-def person_shares(people: list[str], most: float) -> NDArray[np.float64]:
-    """Probability of each person: even, but a person of a one-person data set gets exactly ``most`` if that is less than all others'."""
-    shares = np.ones(len(people))
-    capped = np.array([person in SAME_PERSON for person in people])
-    if capped.any() and not capped.all():
-        shares[capped] = most / capped.sum()
-        shares[~capped] = (1 - most) / (~capped).sum()
-    return shares / shares.sum()
+def person_shares(datasets: list[str], shares: dict[str, float]) -> NDArray[np.float64]:
+    """Probability of each person, given everyone's data set: a data set's share divided evenly among its people.
+
+    Shares are of the data sets present; one that is not named gets 1.
+    """
+    chances = np.array([shares.get(dataset, 1.0) / datasets.count(dataset) for dataset in datasets])
+    return chances / chances.sum()
 
 
 def row_likelihoods(points: Array) -> tuple[Array, Array]:
@@ -104,6 +106,14 @@ def row_likelihoods(points: Array) -> tuple[Array, Array]:
     target = 1 + 8 * np.clip(gap / 0.25, 0, 1) + 5 * closed**2
     portrait = 1 + 2.5 * (gap < np.percentile(gap, 40)) * (closed < 0.3)
     return portrait / portrait.sum(), target / target.sum()
+
+
+def head_turn(points: Array) -> Array:
+    """(..., 2) how far the nose stands off the middle of the face, in eye distances: a measure of yaw and pitch."""
+    eyes = np.linalg.norm(points[..., REGIONS["eye_left"][0], :] - points[..., REGIONS["eye_right"][0], :], axis=-1)
+    oval = points[..., list(REGIONS["face_oval"]), :]
+    middle = (oval.min(-2) + oval.max(-2)) / 2
+    return np.asarray((points[..., NOSE_TIP, :] - middle) / eyes[..., None], np.float32)
 
 
 def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int) -> Pair:
@@ -158,7 +168,7 @@ def random_window(points: Array, window: int, draw: np.random.Generator) -> tupl
     """A window (left, top, width, height), on whole patches, most often about the mouth or the eyes."""
     if window >= _SIDE:
         return 0, 0, _SIDE, _SIDE
-    region = draw.choice(["lips_outer", "eye_left", "eye_right", "face_oval"], p=[0.45, 0.15, 0.15, 0.25])
+    region = draw.choice(["lips_outer", "eye_left", "eye_right", "face_oval"], p=[0.5, 0.14, 0.14, 0.22])
     centre = points[list(REGIONS[region])].mean(0) * _SIDE + draw.normal(0, window * 0.18, 2)
     left, top = (int(np.clip(round(float(value - window / 2) / 8) * 8, 0, _SIDE - window)) for value in centre)
     return left, top, window, window

@@ -32,7 +32,9 @@ class Validation:
             for _ in range(pairs_a_group):
                 clip = members[draw.integers(len(members))]
                 as_portrait, as_target = row_likelihoods(clip.points)
-                start, goal = (int(draw.choice(len(clip.points), p=chances)) for chances in (as_portrait, as_target))
+                start = int(draw.choice(len(clip.points), p=as_portrait))
+                as_target[start] = 0  # a portrait driven by itself tells nothing
+                goal = int(draw.choice(len(clip.points), p=as_target / as_target.sum()))
                 place = (0, 0, 256, 256)
                 pictures = np.asarray(clip.frames[start]), np.asarray(clip.frames[goal])
                 pair = assemble(pictures[0], clip.points[start], pictures[1], clip.points[goal], None, clip.aus[goal], place, LossWeights())
