@@ -27,6 +27,8 @@ DOT_RADIUS = {"Jaw": 0.014, "Brow.L": 0.012, "Brow.R": 0.012, "LipOuter": 0.011}
 DOT_RADIUS_ELSE = 0.009
 DOT_DEPTH = -0.03  # in front of the lines, which lie in front of the portrait
 PORTRAIT_DEPTH = 0.02
+FACE_CENTRE = (0.0, 0.0, -0.35)
+FACE_DISTANCE = 4.5  # of a viewport, so that the face fills it
 
 
 def build_actor(
@@ -64,16 +66,15 @@ def portrait_view(actor: bpy.types.Object) -> tuple[tuple[float, float, float], 
 
 
 def look_at(context: bpy.types.Context, actor: bpy.types.Object) -> None:
-    """Turns the window's 3-D viewports to the actor, from the front."""
-    centre, size = portrait_view(actor)
+    """Turns the window's 3-D viewports to the actor's face, from the front."""
     screen = context.window.screen if context.window else None
     for area in screen.areas if screen else ():
         if area.type == "VIEW_3D":
             view = area.spaces.active.region_3d
             view.view_rotation = (0.7071068, 0.7071068, 0.0, 0.0)
             view.view_perspective = "ORTHO"
-            view.view_location = actor.matrix_world @ Vector(centre)
-            view.view_distance = 1.2 * max(size)
+            view.view_location = actor.matrix_world @ Vector(FACE_CENTRE)
+            view.view_distance = FACE_DISTANCE
 
 
 def add_camera(context: bpy.types.Context, actor: bpy.types.Object) -> bpy.types.Object:

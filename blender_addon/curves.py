@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 
 import bpy
 import numpy as np
@@ -13,7 +14,7 @@ from . import compat
 from .bridge.facs import AU_COUNT, AU_KEYS, MAXIMUM_INTENSITY
 from .bridge.faults import Fault
 from .evaluation import PropertySamples, sample_properties
-from .rig_layout import HEAD_KEYS, HEAD_PROPERTIES, PREDICTED_KEYS, PREDICTED_TRACK
+from .rig_layout import AU_PROPERTIES, HEAD_KEYS, HEAD_PROPERTIES, PREDICTED_KEYS, PREDICTED_TRACK
 
 PLAIN_BLENDS = ("REPLACE", "COMBINE", "ADD")
 
@@ -83,6 +84,29 @@ def sample_rendered_aus(actor: bpy.types.Object, frames: Iterable[int]) -> NDArr
     values, keyed = sample_aus(actor, frames)
     predicted = np.nan_to_num(_sample(actor, PREDICTED_KEYS, frames).values, nan=0.0)
     return np.clip(np.where(keyed, values, predicted), 0.0, MAXIMUM_INTENSITY).astype(np.float32)
+
+
+def set_keys(actor: bpy.types.Object, keys: dict[str, list[tuple[float, float]]], frame_start: int, fps: Fraction) -> None:
+    """Keys AUs at (seconds, intensity), second 0 at ``frame_start``. Keys that the AU had in that time make way."""
+    groups = {item.key: item for item in AU_PROPERTIES}
+    for key, moments in keys.items():
+        item = groups[key]
+        before = float(actor[key])
+        frames = [frame_start + round(second * fps) for second, _ in moments]
+        _remove_keys(actor, item.data_path, min(frames), max(frames))
+        for frame, (_, value) in zip(frames, moments):
+            actor[key] = value
+            actor.keyframe_insert(item.data_path, frame=frame, group=item.group)
+        actor[key] = before
+
+
+def _remove_keys(actor: bpy.types.Object, data_path: str, first: int, last: int) -> None:
+    data = actor.animation_data
+    for curve in compat.iterate_curves(data.action, compat.assigned_slot(data)) if data else ():
+        if curve.data_path == data_path:
+            for point in [point for point in curve.keyframe_points if first <= point.co[0] <= last][::-1]:
+                curve.keyframe_points.remove(point, fast=True)
+            curve.update()
 
 
 def _sample(actor: bpy.types.Object, keys: tuple[str, ...], frames: list[int]) -> PropertySamples:

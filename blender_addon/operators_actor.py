@@ -6,10 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import FloatProperty, StringProperty
+from bpy.props import FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from . import actors, backend_link, compat, curves, panel_state, use_results
+from . import actors, au_table, backend_link, compat, curves, panel_state, use_results
 from .bridge.facs import AU_KEYS
 from .bridge.faults import Fault
 from .jobs import Job
@@ -130,6 +130,36 @@ class AUTTER_OT_free_au(ActorOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class AUTTER_OT_import_aus(ActorOperator, bpy.types.Operator, ImportHelper):
+    """Key AUs of the actor from a CSV file with OpenFace's columns; AUs without a column stay as they are"""
+
+    bl_idname = "autter.import_aus"
+    bl_label = "Import AUs"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
+    frame_start: IntProperty(name="Frame", description="Frame of second 0; without it the scene's first", options={"SKIP_SAVE"})
+    tolerance: FloatProperty(
+        name="Tolerance",
+        description="Intensity by which the keys may miss the table; 0 keys every row",
+        default=au_table.TOLERANCE,
+        min=0,
+        max=1,
+    )
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Thins each column to keys in the active action."""
+        actor = actors.require_actor(context)
+        keys = au_table.read_keys(existing_file(self.filepath, "au-csv-missing", "table"), self.tolerance)
+        first = self.frame_start if self.properties.is_property_set("frame_start") else context.scene.frame_start
+        curves.set_keys(actor, keys, first, compat.frame_rate(context.scene))
+        context.scene.frame_set(context.scene.frame_current)
+        panel_state.forget()
+        tell(self, f"Keyed {', '.join(keys)}.")
+        return {"FINISHED"}
+
+
 class AUTTER_OT_neutral(ActorOperator, bpy.types.Operator):
     """Set every AU to 0 and the head as in the portrait, without touching keyframes"""
 
@@ -147,4 +177,4 @@ class AUTTER_OT_neutral(ActorOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (AUTTER_OT_new_actor, AUTTER_OT_key_au, AUTTER_OT_free_au, AUTTER_OT_neutral)
+CLASSES = (AUTTER_OT_new_actor, AUTTER_OT_key_au, AUTTER_OT_free_au, AUTTER_OT_import_aus, AUTTER_OT_neutral)

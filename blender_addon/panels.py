@@ -164,7 +164,8 @@ class UnitsPanel:
     def draw(self, context: bpy.types.Context) -> None:
         """What the signs beside the sliders mean."""
         row = self.layout.row(align=True)
-        row.label(text="Keyed commands, free follows the voice")
+        row.label(text="Keyed leads, free follows")
+        row.operator("autter.import_aus", text="", icon="IMPORT")
         row.operator("autter.neutral", text="", icon="LOOP_BACK")
 
 

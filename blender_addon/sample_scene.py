@@ -9,27 +9,17 @@ from pathlib import Path
 
 import bpy
 
-from . import actors, backend_link, build_actor, compat, outputs, sequencer
+from . import actors, au_table, backend_link, build_actor, compat, curves, outputs, sequencer
 from .bridge import paths
 from .bridge.faults import Fault
 from .build_actor import relative_path
 from .jobs import Job
-from .rig_layout import AU_PROPERTIES, HEAD_PROPERTIES
 
 SCENE_NAME = "AUtter Sample"
 FPS = 25
 PORTRAITS = (".png", ".jpg", ".jpeg", ".webp")
 RECORDINGS = (".wav", ".flac", ".ogg")
-# Seconds and intensities: a raised brow and a smile on the first words, a frown before the end, two blinks.
-PERFORMANCE: dict[str, tuple[tuple[float, float], ...]] = {
-    "AU01": ((0.3, 0.0), (0.7, 2.5), (1.3, 0.0)),
-    "AU02": ((0.3, 0.0), (0.7, 2.0), (1.3, 0.0)),
-    "AU04": ((2.4, 0.0), (2.8, 3.0), (3.3, 0.0)),
-    "AU06": ((0.8, 0.0), (1.4, 2.0), (2.3, 0.0)),
-    "AU12": ((0.8, 0.0), (1.4, 4.0), (2.3, 0.0)),
-    "AU45": ((0.44, 0.0), (0.52, 5.0), (0.64, 0.0), (2.04, 0.0), (2.12, 5.0), (2.24, 0.0)),
-    "head_yaw": ((0.0, 0.0), (1.4, 6.0), (2.8, -4.0), (3.6, 0.0)),
-}
+TABLES = (".csv",)
 
 
 def sample_folder() -> Path:
@@ -77,12 +67,7 @@ def furnish(context: bpy.types.Context, actor: bpy.types.Object) -> None:
     else:
         scene.autter.voice_file, scene.autter.voice_frame = relative_path(recording), scene.frame_start
     scene.frame_end = scene.frame_start + max(1, round(seconds * FPS)) - 1
-    groups = {item.key: item for item in AU_PROPERTIES + HEAD_PROPERTIES}
-    for key, moments in PERFORMANCE.items():
-        for second, value in moments:
-            actor[key] = value
-            actor.keyframe_insert(groups[key].data_path, frame=scene.frame_start + round(second * FPS), group=groups[key].group)
-        actor[key] = groups[key].default
+    curves.set_keys(actor, au_table.read_keys(sample_file(TABLES)), scene.frame_start, compat.frame_rate(scene))
     scene.frame_set(scene.frame_start)
     build_actor.add_camera(context, actor)
 

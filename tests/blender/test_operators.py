@@ -327,6 +327,7 @@ def test_sample_scene(unhurried, tmp_path, monkeypatch):
     folder = tmp_path / "shipped"
     folder.mkdir()
     faces.portrait(folder), faces.voice(folder)
+    (folder / "aus.csv").write_text("frame,timestamp,AU12_r,AU45_r\n1,0.0,0,0\n2,0.4,4,0\n3,0.8,0,5\n")
     monkeypatch.setattr(addon.sample_scene, "sample_folder", lambda: folder)
     monkeypatch.setenv("AUTTER_HOME", str(tmp_path / "home"))
     client = faces.double(addon, predict=faces.predicting(addon))
@@ -336,10 +337,49 @@ def test_sample_scene(unhurried, tmp_path, monkeypatch):
     scene = bpy.context.scene
     assert scene.name == "AUtter Sample" and (scene.frame_start, scene.frame_end, scene.render.fps) == (1, 100, 25)
     actor = scene.autter.actor
-    assert addon.curves.commanded_keys(actor) == set(addon.sample_scene.PERFORMANCE)
+    assert addon.curves.commanded_keys(actor) == {"AU12", "AU45"}
     assert addon.prediction.predicted_range(actor) == (1, 100)
     assert [request.kind for request in client.requests] == ["portrait", "predict"]
     assert addon.actors.portrait_path(actor) == tmp_path / "home" / "sample" / "portrait.png"
     shot = client.requests[1].shot
     assert shot.frame_count == 100 and shot.voice[0].path == str(tmp_path / "home" / "sample" / "voice.wav")
     assert scene.camera is not None and not addon.reports.latest_problem()
+
+
+def test_import_aus(addon, tmp_path):
+    actor = faces.actor(addon, tmp_path)
+    bpy.context.scene.render.fps, bpy.context.scene.frame_start = 25, 11
+    bpy.ops.autter.key_au(key="AU12", frame=20, value=1.0)
+    bpy.ops.autter.key_au(key="AU04", frame=20, value=1.0)
+    rows = ["frame, timestamp, AU12_r, AU28_c, AU99_r"]
+    rows += [f"{row + 1}, {row * 0.04:.4f}, {min(row, 25) * 0.16:.3f}, {int(row > 40)}, 7" for row in range(51)]
+    (tmp_path / "aus.csv").write_text("\n".join(rows))
+    bpy.ops.autter.import_aus(filepath=str(tmp_path / "aus.csv"))
+    assert addon.curves.commanded_keys(actor) == {"AU12", "AU28", "AU04"}
+    curves = {curve.data_path: curve for curve in addon.curves.animator_curves(actor)}
+    assert len(curves['["AU12"]'].keyframe_points) <= 4 and len(curves['["AU04"]'].keyframe_points) == 1
+    values, _ = addon.curves.sample_aus(actor, range(11, 62))
+    column = addon.bridge.facs.AU_KEYS.index("AU12")
+    assert values[0, column] == 0 and values[25, column] == pytest.approx(4, abs=0.05) and values[-1, column] == pytest.approx(4, abs=0.05)
+    assert values[-1, addon.bridge.facs.AU_KEYS.index("AU28")] == 3
+
+
+@pytest.mark.parametrize(
+    "text, code",
+    [
+        ("frame,timestamp,smile\n1,0,1\n", "au-csv-columns"),
+        ("frame,AU12_r\n1,1\n", "au-csv-time"),
+        ("timestamp,AU12_r\n0,1\n0,1\n", "au-csv-time"),
+        ("timestamp,AU12_r\n0,nan\n", "au-not-finite"),
+        ("timestamp,AU12_r\n0,much\n", "au-not-finite"),
+        ("timestamp,AU12_r\n0,9.0\n", "au-range"),
+        ("timestamp,AU12_r\n", "au-csv-empty"),
+    ],
+)
+def test_bad_au_table(addon, tmp_path, text, code):
+    actor = faces.actor(addon, tmp_path)
+    (tmp_path / "aus.csv").write_text(text)
+    with pytest.raises(RuntimeError):
+        bpy.ops.autter.import_aus(filepath=str(tmp_path / "aus.csv"))
+    assert addon.reports.latest_problem().code == code
+    assert not addon.curves.commanded_keys(actor)
