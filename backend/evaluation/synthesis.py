@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=8, help="most clips of a group")
     parser.add_argument("--frames", type=int, default=40, help="most frames of a clip")
     parser.add_argument("--sheet", type=Path, help="PNG to write: portrait, warp, result and real frame of every clip")
+    parser.add_argument("--card", action="store_true", help="put the figures into the weights' model card")
     parser.add_argument("--no-detect", action="store_true", help="leave out what needs the face landmarker and dlib (faster)")
 
 
@@ -60,7 +61,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         write_sheet(arguments.sheet, rows_of_sheet)
     report = {group: average(values) for group, values in measured.items()}
     print_tables(report)
-    return {"tier": "small", "groups": report, "floors": floors_met(report, f"small, {min(2, max(arguments.steps))} steps")}
+    figures = {"tier": "small", "groups": report, "floors": floors_met(report, f"small, {min(2, max(arguments.steps))} steps")}
+    if arguments.card:
+        from backend.training.small.card import add_figures
+
+        add_figures(arguments.weights or WEIGHTS, figures)
+    return figures
 
 
 def held_out_clips(folder: Path, most: int) -> list[FaceClip]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from backend.synthesis.small.weights import save_network
 
+from .card import write_page
+
 if TYPE_CHECKING:
     from .cache import FaceClip
     from .loop import Trainer
@@ -47,4 +49,5 @@ def export_run(trainer: Trainer, clips: list[FaceClip], weights: Path) -> dict[s
         "limits": LIMITS,
     }
     save_network(trainer.average, weights, card)
+    write_page(weights)
     return card
