@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .eyes import control_points
+
 GRID = 64  # nodes a side; finer nodes change nothing that can be seen
 ANCHORS_A_SIDE = 8
 # Below 1e-5 closing lids tear the brows; the picture hardly depends on it otherwise.
@@ -47,7 +49,8 @@ def landmark_warp(portrait: NDArray[np.float32], frame: NDArray[np.float32], win
     row, column, rows, columns = window or (0, 0, GRID, GRID)
     nodes = node_centres(row, column, rows, columns)
     rigid = _similarity_displacement(frame, portrait, nodes)
-    spline = _spline_displacement(frame, portrait, nodes)
+    start, goal = control_points(portrait, frame)
+    spline = _spline_displacement(goal, start, nodes)
     bend = spline - rigid
     kept = 1.0
     field = spline
