@@ -143,7 +143,7 @@ def _wander(random: np.random.Generator, frames: int, channels: int, hertz: floa
     for octave in (0.4, 1.0, 2.2):
         phase = random.random((1, channels)) * 2 * np.pi
         result += np.sin(2 * np.pi * hertz * octave * random.uniform(0.7, 1.3, (1, channels)) * times + phase) / octave**0.8
-    return result / 1.9
+    return np.asarray(result / 1.9, np.float32)
 
 
 def _ease(share: Float) -> Float:

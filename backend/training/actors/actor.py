@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -19,6 +19,7 @@ Float = NDArray[np.float32]
 
 _LOWEST_DRAWN = 3.2  # decimetres: nothing below the chest is drawn
 _EYES = "low-poly"
+_ROUNDNESS = 0.75
 
 
 class Material(Enum):
@@ -78,8 +79,13 @@ class Actor:
         self.pivot = neck_pivot(parts.vertices, self.neutral)
         self.pieces = _pieces(parts, person, self.neutral)
 
-    def head(self, aus: Float, visemes: Float | None = None, gaze: Float | None = None, angles: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Float:
-        """(19158, 3) the posed head mesh. ``aus``: (18,) 0..5; ``visemes``: (15,); ``gaze``: (2,); ``angles``: yaw, pitch, roll in degrees."""
+    def head(
+        self, aus: Float, visemes: Float | None = None, gaze: Float | None = None, angles: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ) -> Float:
+        """(19158, 3) the posed head mesh.
+
+        ``aus``: (18,) 0..5; ``visemes``: (15,); ``gaze``: (2,); ``angles``: yaw, pitch, roll in degrees.
+        """
         spoken = np.zeros((1, 15), np.float32) if visemes is None else np.asarray(visemes, np.float32)[None]
         looked = None if gaze is None else np.asarray(gaze, np.float32)[None]
         weights = self.face.weights(np.asarray(aus, np.float32)[None], spoken, looked)[0]
@@ -95,6 +101,22 @@ class Actor:
             source = piece.surface.source
             result.append(PosedPiece(piece, vertices[source], normals[source]))
         return result
+
+
+def rounded(posed: PosedPiece) -> PosedPiece:
+    """The piece with each triangle split in four and the new corners drawn out onto the curve that the normals tell of.
+
+    Phong tessellation: Boubekeur and Alexa, "Phong Tessellation", SIGGRAPH Asia 2008.
+    """
+    surface, between = posed.piece.surface.split_corners()
+    ends, normals = posed.positions[between], posed.normals[between]
+    middle = ends.mean(1)
+    lift = np.einsum("nkc,nkc->nk", middle[:, None] - ends, normals)
+    curved = middle - _ROUNDNESS * (lift[..., None] * normals).mean(1)
+    direction = normals.mean(1)
+    direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
+    piece = replace(posed.piece, surface=surface)
+    return PosedPiece(piece, curved.astype(np.float32), direction.astype(np.float32))
 
 
 def _pieces(parts: Parts, person: Person, neutral: Float) -> list[Piece]:

@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.what in ("pictures", "both"):
             from .pictures import write_people
 
-            report["pictures"] = write_people(parts, out / "actors", arguments.pictured_people, arguments.frames, progress, arguments.first_person)
+            report["pictures"] = write_people(
+                parts, out / "actors", arguments.pictured_people, arguments.frames, progress, arguments.first_person
+            )
     if not getattr(arguments, "quiet", False):
         for name, counts in report.items():
             print(f"{name}: " + ", ".join(f"{value:g} {key.replace('_', ' ')}" for key, value in counts.items()))

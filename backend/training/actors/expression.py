@@ -7,7 +7,7 @@ the shapes that read best; both sides are summed. A weight of 1 stands for an in
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,9 @@ AU_SHAPES_OWN: Final[dict[str, dict[str, float]]] = AU_SHAPES | {
 }
 
 SHAPES: Final[tuple[str, ...]] = tuple(
-    sorted({name for table in (AU_SHAPES, AU_SHAPES_OWN) for shapes in table.values() for name in shapes} | {LIP_CLOSING_SHAPE, *GAZE_SHAPES})
+    sorted(
+        {name for table in (AU_SHAPES, AU_SHAPES_OWN) for shapes in table.values() for name in shapes} | {LIP_CLOSING_SHAPE, *GAZE_SHAPES}
+    )
 ) + tuple(f"viseme/{name}" for name in VISEMES)
 SHAPE_INDEX: Final = {name: index for index, name in enumerate(SHAPES)}
 
@@ -109,7 +111,7 @@ def shape_weights(aus: Float, visemes: Float, gaze: Float | None = None, own_sha
     return np.asarray(weights, np.float32)
 
 
-def _look(weights: Float, gaze: Float) -> None:
+def _look(weights: NDArray[Any], gaze: Float) -> None:
     """Adds the eye shapes of a gaze (frames, 2). The image's right is the subject's left."""
     right, up = gaze[:, 0], gaze[:, 1]
     for way, sides in ((np.maximum(right, 0), ("OutLeft", "InRight")), (np.maximum(-right, 0), ("InLeft", "OutRight"))):

@@ -36,19 +36,25 @@ class Surface:
         """Triangles (t, 3) in vertices of the source array."""
         return self.source[self.triangles]
 
-    def split(self) -> tuple[Surface, Index, Float]:
-        """Each triangle in four. Also the old vertices (n, 2) and weights (n, 2) that each new vertex lies between."""
+    def split_corners(self) -> tuple[Surface, Index]:
+        """Each triangle in four. Also the two old corners (n, 2) that each new corner lies between (twice the same for an
+        old one). In the finer surface every corner is a vertex of its own."""
         edges = np.sort(np.concatenate([self.triangles[:, [0, 1]], self.triangles[:, [1, 2]], self.triangles[:, [2, 0]]]), axis=1)
         unique, inverse = np.unique(edges, axis=0, return_inverse=True)
         count, triangles = len(self.source), len(self.triangles)
         ab, bc, ca = (count + inverse.reshape(-1)[k * triangles : (k + 1) * triangles] for k in range(3))
         a, b, c = self.triangles.T
         finer = np.concatenate([np.stack(corner, 1) for corner in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
-        between = np.concatenate([np.repeat(self.source[:, None], 2, 1), self.source[unique]])
+        between = np.concatenate([np.repeat(np.arange(count)[:, None], 2, 1), unique])
+        uv = self.uv[between].mean(1).astype(np.float32)
+        return Surface(np.arange(len(between)), uv, finer), between
+
+    def split(self) -> tuple[Surface, Index, Float]:
+        """Each triangle in four. Also the old vertices (n, 2) and weights (n, 2) that each new vertex lies between."""
+        finer, between = self.split_corners()
         # Corners that share a place (a seam in the texture) stay one vertex, or the normals would break there.
-        places, source = np.unique(np.sort(between, axis=1), axis=0, return_inverse=True)
-        uv = np.concatenate([self.uv, self.uv[unique].mean(1)]).astype(np.float32)
-        return Surface(source.reshape(-1), uv, finer), places, np.full(places.shape, 0.5, np.float32)
+        places, source = np.unique(np.sort(self.source[between], axis=1), axis=0, return_inverse=True)
+        return Surface(source.reshape(-1), finer.uv, finer.triangles), places, np.full(places.shape, 0.5, np.float32)
 
 
 def compose(index: Index, weights: Float, next_index: Index, next_weights: Float) -> tuple[Index, Float]:
@@ -71,8 +77,8 @@ def smooth_normals(vertices: Float, triangles: Index) -> Float:
     return np.asarray(normals / np.maximum(length, 1e-12), np.float32)
 
 
-def _scatter(values: Float, triangles: Index, count: int) -> Float:
-    return np.bincount(triangles.T.ravel(), np.tile(values, 3), count)
+def _scatter(values: Float, triangles: Index, count: int) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(triangles.T.ravel(), np.tile(values, 3), count), np.float64)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .expression import SHAPES
-from .mesh_points import mouth_cavity
+from .mesh_points import mouth_cavity, seal_lips
 from .parts import Parts
 
 Float = NDArray[np.float32]
@@ -87,6 +87,7 @@ def neutral_head(parts: Parts, person: Person) -> Float:
     inward = np.clip((depth - 1) / 5.0, 0.0, 1.0).astype(np.float32)
     head[lining, 2] -= _LINING_RETREAT * inward
     head[lining, 1] += 0.2 * inward * (head[parts.ibug[[62, 66]], 1].mean() - head[lining, 1])
+    seal_lips(head, parts.vertices)
     return head
 
 

@@ -9,6 +9,7 @@ the lower one, so that an opening mouth and a closing eye move them as they move
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,13 @@ from .identity import draw_person
 from .light import make_light
 from .mesh_points import MAP_FILE
 from .parts import Parts, data_folder, load_parts
-from .render import Renderer, open_air
+from .render import Renderer, Scene, open_air
 
 Float = NDArray[np.float32]
 Index = NDArray[np.int64]
 
 _IMAGE = 640
+_LIP_REACH = 0.1  # decimetres
 _LARGEST_CAVITY = 2500  # vertices
 # iBUG points (order of ``lm68``) that each rim of the mesh runs through.
 _RIMS = {
@@ -53,14 +55,20 @@ _RIM_POINTS: dict[str, tuple[int, ...]] = {
 _IRIS = {*marks.IRIS_LEFT, *marks.IRIS_RIGHT, *marks.IRIS_CENTRES}
 
 
-def rim(parts: Parts, name: str) -> Index:
-    """Vertices of one rim of lips or lids, from corner to corner along the edges of the mesh."""
+def _edge_graph(parts: Parts) -> Any:
+    """The head mesh's edges with their lengths, as a sparse matrix."""
     from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import dijkstra
 
     edges = np.concatenate([parts.quads[:, [k, (k + 1) % 4]] for k in range(4)])
     length = np.linalg.norm(parts.vertices[edges[:, 0]] - parts.vertices[edges[:, 1]], axis=1) + 1e-6
-    graph = coo_matrix((length, (edges[:, 0], edges[:, 1])), shape=(len(parts.vertices),) * 2).tocsr()
+    return coo_matrix((length, (edges[:, 0], edges[:, 1])), shape=(len(parts.vertices),) * 2).tocsr()
+
+
+def rim(parts: Parts, name: str) -> Index:
+    """Vertices of one rim of lips or lids, from corner to corner along the edges of the mesh."""
+    from scipy.sparse.csgraph import dijkstra
+
+    graph = _edge_graph(parts)
     stops = parts.ibug[list(_RIMS[name])]
     path = [int(stops[0])]
     for start, end in zip(stops[:-1], stops[1:]):
@@ -92,6 +100,22 @@ def find_cavity(parts: Parts) -> tuple[Index, Index]:
         raise RuntimeError(f"the lips' rim leaks: {len(steps)} vertices behind it")
     depth = _steps_from(edge, neighbours, set(steps))
     return np.array(list(depth)), np.array(list(depth.values()))
+
+
+def find_lips(parts: Parts) -> tuple[Index, Float]:
+    """Vertices (k,) near the line where the lips meet, and how each moves to shut a gap (k,): up to -1 the upper, +1 the lower lip.
+
+    A vertex belongs to the lip whose rim is nearer along the mesh; the effect fades over a tenth of a decimetre.
+    """
+    from scipy.sparse.csgraph import dijkstra
+
+    graph = _edge_graph(parts)
+    upper, lower = rim(parts, "inner_upper")[1:-1], rim(parts, "inner_lower")[1:-1]
+    far = [dijkstra(graph, directed=False, indices=side, min_only=True, limit=1.0) for side in (upper, lower)]
+    near = np.minimum(*far)
+    index = np.nonzero(near < _LIP_REACH)[0]
+    fade = 1.0 - (near[index] / _LIP_REACH) ** 2
+    return index, np.where(far[0][index] <= far[1][index], -fade, fade).astype(np.float32)
 
 
 def _steps_from(edge: set[int], neighbours: dict[int, set[int]], among: set[int]) -> dict[int, int]:
@@ -145,7 +169,7 @@ def _median_rest_positions(parts: Parts, people: int, first_seed: int) -> Float:
             posed = actor.posed(actor.neutral)
             centre = actor.neutral[parts.ibug[[36, 45, 33, 57]]].mean(0)
             camera = Camera((float(centre[0]), float(centre[1]), float(centre[2])), 14.0, _IMAGE / 3.2, _IMAGE, _IMAGE)
-            image = renderer.picture(posed, open_air(renderer, actor)[0], camera, light, backdrop)
+            image = renderer.picture(posed, open_air(renderer, actor)[0], Scene(camera, light, backdrop))
             result = landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=image))
             if not result.face_landmarks:
                 continue
@@ -263,6 +287,17 @@ def _nearest_on_line(vertices: Float, line: Index, point: Float) -> tuple[Index,
     return best[1], best[2]
 
 
+def write_map(parts: Parts, index: Index, weights: Float) -> None:
+    """Writes the landmarks, the mouth's lining and the lips to ``landmark_map.npz``."""
+    cavity, depth = find_cavity(parts)
+    lips, shutting = find_lips(parts)
+    whole = {"index": index, "cavity": cavity, "depth": depth, "lips": lips}
+    whole |= {"upper_rim": rim(parts, "inner_upper"), "lower_rim": rim(parts, "inner_lower")}
+    np.savez(
+        MAP_FILE, weights=weights.astype(np.float32), shutting=shutting, **{name: array.astype(np.int32) for name, array in whole.items()}
+    )
+
+
 def main() -> None:
     """Command line: ``python -m backend.training.actors.landmark_map [DATA] --people 24``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -270,9 +305,8 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=24)
     chosen = parser.parse_args()
     parts = load_parts(data_folder(chosen.data))
-    cavity, depth = find_cavity(parts)
     index, weights = find_map(parts, chosen.people)
-    np.savez(MAP_FILE, index=index.astype(np.int32), weights=weights.astype(np.float32), cavity=cavity.astype(np.int32), depth=depth.astype(np.int32))
+    write_map(parts, index, weights)
     print(f"wrote {MAP_FILE}")
 
 

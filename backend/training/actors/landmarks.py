@@ -201,5 +201,3 @@ def _projected(face: ActorFace, points: Float) -> Float:
     x = PICTURE_CENTRE + local[..., :1] * scale
     y = PICTURE_CENTRE - local[..., 1:2] * scale
     return np.asarray(np.concatenate([x, y, local[..., 2:] * scale], -1), np.float32)
-
-

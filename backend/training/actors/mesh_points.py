@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 
+_CORNER = 0.215  # decimetres from the middle: there the rims run round the corner of the mouth
+
 MAP_FILE = Path(__file__).with_name("landmark_map.npz")
 
 
@@ -32,3 +34,19 @@ def mouth_cavity() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Vertices (k,) of the inside of the mouth, and how many edges (k,) each lies behind the lips' rim."""
     with np.load(MAP_FILE) as stored:
         return stored["cavity"].astype(np.int64), stored["depth"].astype(np.int64)
+
+
+def seal_lips(head: Float, rest: Float) -> None:
+    """Shuts the gaps that a face shape leaves between the lips of ``head`` (19158, 3), in place. ``rest``: the mesh at rest."""
+    with np.load(MAP_FILE) as stored:
+        lips, shutting, rims = stored["lips"], stored["shutting"], (stored["upper_rim"], stored["lower_rim"])
+    spots = rest[lips, 0]
+    heights = []
+    for rim in rims:
+        order = np.argsort(rest[rim, 0], kind="stable")
+        heights.append(np.interp(spots, rest[rim[order], 0], head[rim[order], 1]))
+    head[lips, 1] += shutting * (heights[0] - heights[1]) / 2
+    corner = np.concatenate(rims)
+    for side in (-1.0, 1.0):
+        cluster = corner[side * rest[corner, 0] > _CORNER]
+        head[cluster, 1] = head[cluster, 1].mean()

@@ -161,7 +161,11 @@ def data_folder(given: str | Path | None = None) -> Path:
     if chosen and (Path(chosen) / "actors/geo/mh_head.npz").is_file():
         return Path(chosen)
     where = f" in {chosen}" if chosen else ""
-    raise Fault("data-missing", f"The parts of the synthetic actors were not found{where}.", f"Give the data folder, or set {DATA_VARIABLE}; it holds actors/geo.")
+    raise Fault(
+        "data-missing",
+        f"The parts of the synthetic actors were not found{where}.",
+        f"Give the data folder, or set {DATA_VARIABLE}; it holds actors/geo.",
+    )
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from bridge import landmarks as marks
 from bridge.facs import AU_COUNT, AU_INDEX, AU_KEYS
 
 from .acting import EMOTIONS
-from .actor import Actor
+from .actor import Actor, rounded
 from .camera import Camera
 from .clips import VALIDATION_PERSON
 from .expression import VISEMES
@@ -23,7 +23,7 @@ from .landmarks import eye_distance, settle_contacts, settle_irises
 from .light import Light, make_light
 from .mesh_points import on_mesh
 from .parts import Parts
-from .render import Renderer, mixed_air, open_air
+from .render import Renderer, Scene, mixed_air, open_air
 
 Float = NDArray[np.float32]
 Picture = NDArray[np.uint8]
@@ -37,7 +37,9 @@ _BACKDROP = 64
 _LOST = 0.12
 
 
-def write_people(parts: Parts, folder: Path, people: int, frames: int, progress: Callable[[int, int, str], None], first: int = 0) -> dict[str, float]:
+def write_people(
+    parts: Parts, folder: Path, people: int, frames: int, progress: Callable[[int, int, str], None], first: int = 0
+) -> dict[str, float]:
     """Writes ``folder``/person-NNNN.npz for ``people`` people from number ``first`` on; people already there are kept.
 
     Returns counts and MediaPipe's mean distance from the mesh's landmarks in per cent of the eye distance.
@@ -69,14 +71,14 @@ def _picture_person(renderer: Renderer, landmarker: Any, number: int, frames: in
     air = open_air(renderer, actor)
     camera, light = draw_camera(random, actor), draw_light(random, renderer.parts)
     backdrop = draw_backdrop(random, renderer.parts)
-    gloss, bump = float(random.uniform(0.4, 1.0)), float(random.uniform(0.002, 0.007))
+    scene = Scene(camera, light, backdrop, float(random.uniform(0.4, 1.0)), float(random.uniform(0.002, 0.007)))
     aus, visemes, angles, gaze = _draw_frames(random, frames)
     neutral = mesh_landmarks(actor.neutral, camera, None)
     images, exact, tracked, errors = [], [], [], []
     for row in range(frames):
         base = actor.head(aus[row], visemes[row], gaze[row], tuple(angles[row]))
         points = mesh_landmarks(base, camera, neutral)
-        image = draw(renderer, actor, base, air, camera, light, backdrop, gloss, bump)
+        image = draw(renderer, actor, base, air, scene)
         seen = _detect(landmarker, image)
         error = np.inf if seen is None else float(np.linalg.norm(seen - points[:, :2], axis=1).mean()) / eye_distance(neutral)
         images.append(image)
@@ -99,12 +101,17 @@ def _picture_person(renderer: Renderer, landmarker: Any, number: int, frames: in
     }
 
 
-def draw(renderer: Renderer, actor: Actor, base: Float, air: tuple[list[Float], list[Float]], camera: Camera, light: Light, backdrop: Picture,
-         gloss: float, bump: float, supersample: int = 2) -> Picture:  # fmt: skip
-    """The picture (h, w, 3) of a posed head; the mouth is lit as far as it is open."""
+def draw(renderer: Renderer, actor: Actor, base: Float, air: tuple[list[Float], list[Float]], scene: Scene, rounds: int = 0) -> Picture:
+    """The picture (h, w, 3) of a posed head; the mouth is lit as far as it is open. ``rounds``: how often meshes are refined."""
     points = on_mesh(base)
     gap = float(np.linalg.norm(points[marks.LIP_INNER_UPPER] - points[marks.LIP_INNER_LOWER])) / eye_distance(points)
-    return renderer.picture(actor.posed(base), mixed_air(air, gap / _WIDE_MOUTH), camera, light, backdrop, supersample, gloss, bump)
+    opening = float(np.clip(gap / _WIDE_MOUTH, 0.0, 1.0))
+    posed, shade = actor.posed(base), mixed_air(air, opening)
+    for _ in range(rounds):
+        between = [piece.piece.surface.split_corners()[1] for piece in posed]
+        shade = [open_air[pair].mean(1) for open_air, pair in zip(shade, between)]
+        posed = [rounded(piece) for piece in posed]
+    return renderer.picture(posed, shade, scene, min(3.0 * opening, 1.0))
 
 
 def mesh_landmarks(base: Float, camera: Camera, neutral: Float | None) -> Float:
@@ -183,7 +190,9 @@ def _draw_aus(random: np.random.Generator) -> Float:
         aus[AU_INDEX["AU25"]] = max(aus[AU_INDEX["AU25"]], random.uniform(1.0, 5.0))
         aus[AU_INDEX["AU26"]] = max(aus[AU_INDEX["AU26"]], random.uniform(0.0, 4.0))
     blink = random.random()
-    aus[AU_INDEX["AU45"]] = random.uniform(4.3, 5.0) if blink < 0.12 else random.uniform(0.5, 4.3) if blink < 0.25 else aus[AU_INDEX["AU45"]]
+    aus[AU_INDEX["AU45"]] = (
+        random.uniform(4.3, 5.0) if blink < 0.12 else random.uniform(0.5, 4.3) if blink < 0.25 else aus[AU_INDEX["AU45"]]
+    )
     return aus
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,19 @@ _FROM_LIGHT = ((np.arange(16384) / 16383) ** (1 / 2.2) * 255 + 0.5).astype(np.ui
 _SOLID_FROM = 0.6  # alpha from which hair and lashes hide what is behind them
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Everything of a picture but the actor. ``backdrop``: (h, w, 3) uint8, stretched over the picture. ``gloss``: 0..1 sheen
+    of the skin. ``bump``: depth of its fine relief in decimetres. ``supersample``: pixels drawn per pixel and axis."""
+
+    camera: Camera
+    light: Light
+    backdrop: NDArray[np.uint8]
+    gloss: float = 0.8
+    bump: float = 0.004
+    supersample: int = 2
+
+
 class Renderer:
     """One OpenGL context with its programs, textures and buffers. Close it when done."""
 
@@ -38,7 +52,9 @@ class Renderer:
         try:
             self.context = moderngl.create_context(standalone=True, backend="egl")
         except Exception as error:  # moderngl raises plain Exception
-            raise Fault("no-opengl", f"No OpenGL context could be made: {error}.", "Install EGL and a driver, e.g. libegl1 and libgl1-mesa-dri.") from None
+            raise Fault(
+                "no-opengl", f"No OpenGL context could be made: {error}.", "Install EGL and a driver, e.g. libegl1 and libgl1-mesa-dri."
+            ) from None
         self._gl = moderngl
         self._draw = self.context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)
         self._depth = self.context.program(vertex_shader=shaders.DEPTH_VERTEX, fragment_shader=shaders.DEPTH_FRAGMENT)
@@ -51,10 +67,10 @@ class Renderer:
         """Frees the context and all it holds."""
         self.context.release()
 
-    def picture(self, posed: list[PosedPiece], air: list[Float], camera: Camera, light: Light, backdrop: NDArray[np.uint8],
-                supersample: int = 2, gloss: float = 0.8, bump: float = 0.004) -> NDArray[np.uint8]:  # fmt: skip
+    def picture(self, posed: list[PosedPiece], air: list[Float], scene: Scene, open_mouth: float = 0.0) -> NDArray[np.uint8]:
         """(height, width, 3) uint8. ``air``: per piece (n,) 0..1 how much sky each corner sees (``sky_seen``).
-        ``backdrop``: (h, w, 3) uint8, stretched over the picture."""
+        ``open_mouth``: 0..1, how far light gets to the teeth."""
+        camera, light, supersample = scene.camera, scene.light, scene.supersample
         fine = camera.scaled(supersample)
         meshes = [self._upload(piece, open_air) for piece, open_air in zip(posed, air)]
         lamp_matrix = _orthographic(light.key_direction)
@@ -63,8 +79,9 @@ class Renderer:
         target.use()
         self.context.viewport = (0, 0, fine.width, fine.height)
         self.context.clear(0, 0, 0, 1, depth=1.0)
-        self._draw_backdrop(backdrop)
-        mirrors = self._set_light(light, lamp_matrix, lamp_depth, fine, gloss, bump)
+        self._draw_backdrop(scene.backdrop)
+        _set(self._draw, open_mouth=open_mouth, gloss=scene.gloss, bump=scene.bump)
+        mirrors = self._set_light(light, lamp_matrix, lamp_depth, fine)
         self._draw_pieces(posed, meshes, fine)
         image = np.frombuffer(target.read(components=3), np.uint8).reshape(fine.height, fine.width, 3)[::-1]
         for mesh in meshes:
@@ -121,7 +138,13 @@ class Renderer:
     def _draw_one(self, posed: PosedPiece, mesh: _Mesh, solid: bool) -> None:
         piece = posed.piece
         self._texture(piece.texture).use(0)
-        _set(self._draw, material=piece.material.value, tint=piece.tint, solid=int(solid), cut=_SOLID_FROM if piece.material in TRANSPARENT else 0.0)
+        _set(
+            self._draw,
+            material=piece.material.value,
+            tint=piece.tint,
+            solid=int(solid),
+            cut=_SOLID_FROM if piece.material in TRANSPARENT else 0.0,
+        )
         mesh.draw_array.render()
 
     def _draw_backdrop(self, backdrop: NDArray[np.uint8]) -> None:
@@ -134,14 +157,15 @@ class Renderer:
         for thing in (array, corners, texture):
             thing.release()
 
-    def _set_light(self, light: Light, lamp_matrix: Float, lamp_depth: Any, camera: Camera, gloss: float, bump: float) -> Any:
+    def _set_light(self, light: Light, lamp_matrix: Float, lamp_depth: Any, camera: Camera) -> Any:
         lamp_depth.use(1)
         levels, height, width, _ = light.mirrors.shape
         mirrors = self.context.texture_array((width, height, levels), 3, light.mirrors.astype(np.float32).tobytes(), dtype="f4")
         mirrors.repeat_x, mirrors.repeat_y = True, False
         mirrors.use(2)
-        _set(self._draw, colour_map=0, lamp_depth=1, mirrors=2, eye=tuple(camera.eye), key_direction=tuple(light.key_direction),
-             key_colour=tuple(light.key_colour), lamp_texel=1.0 / _LAMP_SIZE, lamp_blur=_LAMP_SIZE * 0.0035, taps=self.shadow_taps, gloss=gloss, bump=bump)  # fmt: skip
+        _set(self._draw, colour_map=0, lamp_depth=1, mirrors=2, eye=tuple(camera.eye))
+        _set(self._draw, key_direction=tuple(light.key_direction), key_colour=tuple(light.key_colour))
+        _set(self._draw, lamp_texel=1.0 / _LAMP_SIZE, lamp_blur=_LAMP_SIZE * 0.0035, taps=self.shadow_taps)
         self._draw["harmonics"].write(light.harmonics.astype(np.float32).tobytes())
         self._draw["view"].write(camera.matrix().T.tobytes())
         self._draw["lamp"].write(np.ascontiguousarray(lamp_matrix.T).tobytes())

@@ -17,13 +17,13 @@ from bridge.facs import AU_INDEX
 
 from .actor import Actor
 from .camera import Camera
-from .expression import SHAPES
+from .expression import SHAPES, VISEME_INDEX, VISEMES
 from .identity import Person
 from .light import Light, make_light
 from .mesh_points import on_mesh
 from .parts import Parts, data_folder, load_parts
 from .pictures import draw
-from .render import Renderer, open_air
+from .render import Renderer, Scene, open_air
 
 Float = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ def sample_person() -> Person:
         gain=np.ones(len(SHAPES), np.float32),
         skin="skin_young_lightskinned_female_diffuse3",
         skin_tint=(0.92, 0.88, 0.85),
-        iris="eye_brown",
+        iris="eye_brownlight",
         brows="eyebrow001",
         lashes="eyelashes01",
         hair="long01",
@@ -81,19 +81,22 @@ def make_portrait(parts: Parts, supersample: int = SUPERSAMPLE) -> NDArray[np.ui
     """(960, 768, 3) head and shoulders, eyes to the camera, mouth shut, on a plain wall."""
     renderer, actor = Renderer(parts, shadow_taps=24), Actor(parts, sample_person())
     aus = np.zeros(18, np.float32)
-    aus[AU_INDEX["AU12"]], aus[AU_INDEX["AU01"]], aus[AU_INDEX["AU02"]] = 0.5, 0.6, 0.4
-    head = actor.head(aus)
+    aus[AU_INDEX["AU12"]], aus[AU_INDEX["AU01"]], aus[AU_INDEX["AU02"]] = 0.4, 0.7, 0.5
+    pressed = np.zeros(len(VISEMES), np.float32)
+    pressed[VISEME_INDEX["PP"]] = 0.8
+    head = actor.head(aus, pressed)
     points = on_mesh(head)
     height = float(np.ptp(points[:, 1]))
     middle = (points.max(0) + points.min(0)) / 2
     camera = Camera((float(middle[0]), float(middle[1] - 0.10 * height), float(middle[2])), 14.0, HEIGHT / (height * 2.45), WIDTH, HEIGHT)
-    picture = draw(renderer, actor, head, open_air(renderer, actor), camera, _studio(parts), _wall(), gloss=0.6, bump=0.0035, supersample=supersample)
+    scene = Scene(camera, _studio(parts), _wall(), gloss=0.6, bump=0.0035, supersample=supersample)
+    picture = draw(renderer, actor, head, open_air(renderer, actor), scene, rounds=1)
     renderer.close()
     return picture
 
 
 def _studio(parts: Parts) -> Light:
-    return make_light(parts.probes["studio"], 0.08, np.array([-0.75, 0.55, 1.0], np.float32), 0.42, 0.25)
+    return make_light(parts.probes["city"], 0.3, np.array([-0.7, 0.5, 1.0], np.float32), 0.42, 0.3)
 
 
 def _wall() -> NDArray[np.uint8]:

@@ -47,8 +47,9 @@ FRAGMENT = """
 #version 330
 uniform sampler2D colour_map; uniform sampler2D lamp_depth; uniform sampler2DArray mirrors;
 uniform int material; uniform vec3 tint; uniform vec3 eye; uniform vec3 harmonics[9];
-uniform vec3 key_direction; uniform vec3 key_colour; uniform float lamp_texel; uniform float lamp_blur; uniform int taps; uniform float cut; uniform int solid;
-uniform float bump; uniform float gloss;
+uniform vec3 key_direction; uniform vec3 key_colour;
+uniform float lamp_texel; uniform float lamp_blur; uniform int taps;
+uniform float open_mouth; uniform float cut; uniform int solid; uniform float bump; uniform float gloss;
 in vec3 place; in vec3 facing; in vec2 texel; in float air; in vec4 lamp_place;
 out vec4 result;
 const int SKIN = 0, EYE = 1, TOOTH = 2, TONGUE = 3, CLOTH = 4, BROW = 5, LASH = 6, HAIR = 7;
@@ -120,29 +121,39 @@ void main() {
     float roughness = 0.5, f0 = 0.028, mirror_gain = 1.0;
     vec3 wrap = vec3(0.0), soft = vec3(1.0);
     float shut = air;
-    if (material == TOOTH) shut = 0.5 + 0.5 * air;
-    if (material == TONGUE) shut = 0.2 + 0.8 * air;
+    if (material == TOOTH) shut = air * mix(0.3, 0.5, open_mouth) + 0.5 * open_mouth;
+    if (material == TONGUE) shut = 0.8 * air + 0.2 * open_mouth;
     if (material == SKIN) {
         n = bumped(n, grey(sampled.rgb), bump);
         wrap = vec3(0.32, 0.14, 0.09); soft = vec3(0.85, 0.95, 1.0);
         roughness = mix(0.46, 0.36, clamp(gloss, 0.0, 1.0));
-    } else if (material == EYE) { roughness = 0.1; f0 = 0.035; base = mix(base, vec3(grey(base)), 0.15) * 0.85; mirror_gain = 0.35; wrap = vec3(0.3, 0.25, 0.22); }
-    else if (material == TOOTH) { roughness = 0.28; f0 = 0.04; base = mix(base, vec3(grey(base)) * vec3(1.06, 1.0, 0.88), 0.5) * 1.25; wrap = vec3(0.25, 0.2, 0.15); }
-    else if (material == TONGUE) { roughness = 0.35; wrap = vec3(0.4, 0.15, 0.1); }
-    else if (material == CLOTH) { roughness = 0.8; f0 = 0.02; wrap = vec3(0.1); mirror_gain = 0.3; }
-    else { roughness = 0.55; f0 = 0.03; wrap = vec3(0.3); mirror_gain = 0.35; }
+    } else if (material == EYE) {
+        base = mix(base, vec3(grey(base)), 0.15) * 0.85;
+        roughness = 0.1; f0 = 0.035; mirror_gain = 0.35; wrap = vec3(0.3, 0.25, 0.22);
+    } else if (material == TOOTH) {
+        base = mix(base, vec3(grey(base)) * vec3(1.06, 1.0, 0.88), 0.5) * 1.25;
+        roughness = 0.28; f0 = 0.04; wrap = vec3(0.25, 0.2, 0.15);
+    } else if (material == TONGUE) {
+        roughness = 0.35; wrap = vec3(0.4, 0.15, 0.1);
+    } else if (material == CLOTH) {
+        roughness = 0.8; f0 = 0.02; wrap = vec3(0.1); mirror_gain = 0.3;
+    } else {
+        roughness = 0.55; f0 = 0.03; wrap = vec3(0.3); mirror_gain = 0.35;
+    }
 
     vec2 passed = lit(lamp_blur, lamp_blur * 2.5, 0.005, material == SKIN ? taps : 4);
-    float seen = passed.x, seen_wide = material == SKIN ? passed.y : passed.x;
-    vec3 shade = vec3(mix(seen, seen_wide, 0.8), mix(seen, seen_wide, 0.3), seen);
+    vec3 shade = material == SKIN ? mix(passed.xxx, passed.yyy, vec3(0.8, 0.3, 0.0)) : passed.xxx;
     float towards = dot(n, key_direction);
     vec3 lamp_light = max((towards + wrap) / ((1.0 + wrap) * (1.0 + wrap)), vec3(0.0)) * shade * key_colour;
+    bool sheltered = material == EYE || material == TOOTH || material == TONGUE;
+    if (sheltered) lamp_light *= smoothstep(0.0, 0.5, shut);
     vec3 hollow = pow(vec3(shut), material == SKIN ? vec3(0.75, 1.0, 1.1) : vec3(1.0));
-    vec3 diffuse = base * (sky(n, soft) * hollow + lamp_light * (material == EYE || material == TOOTH || material == TONGUE ? vec3(smoothstep(0.0, 0.5, shut)) : vec3(1.0)));
-    float rim = pow(1.0 - max(dot(n, v), 0.0), 5.0);
-    vec3 r = reflect(-v, n);
-    vec3 shine = mirror(r, clamp(roughness * 4.0, 0.0, 2.0)) * (f0 + (1.0 - f0) * rim * (material == SKIN ? 0.18 : 0.2)) * mirror_gain * shut * (material == SKIN ? gloss : 1.0);
-    float spark = highlight(n, v, key_direction, roughness, f0) * (material == SKIN ? gloss : 1.0) * smoothstep(0.0, 0.4, shut);
+    vec3 diffuse = base * (sky(n, soft) * hollow + lamp_light);
+    float polish = material == SKIN ? gloss : 1.0;
+    float rim = pow(1.0 - max(dot(n, v), 0.0), 5.0) * (material == SKIN ? 0.18 : 0.2);
+    vec3 shine = mirror(reflect(-v, n), clamp(roughness * 4.0, 0.0, 2.0)) * (f0 + (1.0 - f0) * rim) * mirror_gain * shut * polish;
+    float spark = highlight(n, v, key_direction, roughness, f0) * polish * smoothstep(0.0, 0.4, shut);
+    if (material == EYE) spark = 2.0 * highlight(n, v, key_direction, 0.13, 0.04);  // the wet film stands clear of the lids' shade
     if (material == SKIN) spark = mix(spark, highlight(n, v, key_direction, 0.6, f0), 0.4);
     if (material == HAIR) {
         vec3 along = normalize(dFdx(place) * dFdy(texel.x) - dFdy(place) * dFdx(texel.x) + vec3(1e-6));
@@ -151,6 +162,6 @@ void main() {
         spark = 0.25 * pow(s, 60.0) * grey(base) * 3.0 + 0.015 * pow(s, 20.0);
         spark *= max(towards * 0.7 + 0.3, 0.0);
     }
-    result = vec4(tone(diffuse + shine + spark * seen * key_colour), alpha);
+    result = vec4(tone(diffuse + shine + spark * passed.x * key_colour), alpha);
 }
 """
