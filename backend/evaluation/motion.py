@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -41,6 +40,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores the generator and prints the tables. Raises Faults ``data-missing``, ``weights-missing``."""
     import torch
 
+    from backend.evaluation.motion_card import write_card
     from backend.motion.generate import MotionGenerator
     from backend.motion.weights import DEFAULT_WEIGHTS
     from backend.training.motion.clips import load_tracked
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     print(f"\nTwo seeds: gap r {seeds['gap_r_first']:.3f} and {seeds['gap_r_second']:.3f}, lips apart by {seeds['lip_spread']:.4f}")
     if arguments.write_card:
-        _write_card((arguments.weights or DEFAULT_WEIGHTS).with_suffix(".json"), report)
+        write_card((arguments.weights or DEFAULT_WEIGHTS).with_suffix(".json"), report)
     return report
 
 
@@ -160,9 +160,3 @@ def _print_aus(name: str, rows: list[AuScore]) -> None:
         moved = f"{100 * row.response:6.1f}  weakest {100 * row.weakest:6.1f}"
         others = f"Spearman {row.spearman:5.2f}  cross-talk {100 * row.cross_talk:4.0f} %"
         print(f"{row.key}  {OWN_MEASURE[row.key][0]:20} {moved}  {others}  {verdict}")
-
-
-def _write_card(path: Path, report: dict[str, Any]) -> None:
-    card = json.loads(path.read_text(encoding="utf-8"))
-    card["figures"] = report
-    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -28,8 +28,10 @@ _POWER_FLOOR = 1e-9
 # Rooms and recorders are never silent; a recording whose loud parts stay under this level (natural logarithm of the
 # summed mel power) is taken for silence and is not lifted to the level of speech.
 _QUIETEST_SPEECH = -6.0
-_CLEAR_BELOW_PEAK = 9.0
-_CACHE_FORMAT = 1
+# Breaths and closures lie far below the vowels: 15 nepers of power (65 dB) under the loud parts are kept.
+_RANGE = 15.0
+_UNIT = 4.5
+_CACHE_FORMAT = 2
 _CHUNK_COLUMNS = 6000
 
 
@@ -56,13 +58,13 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 def normalised_rows(log_power: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows for the model, (frames, FEATURES) float32, from ``log_mel``'s columns (4 x frames, 80).
 
-    The level of the loud parts is brought to zero, so that gain does not matter; what lies 9 nepers of power below
-    it is cut off, so that the hiss of a recorder does not matter either. Values lie in about -1..1.
+    The level of the loud parts is brought to zero, so that gain does not matter; what lies 15 nepers of power
+    below it is cut off. Values lie in about -2.3..1.2.
     """
     energy = band_energy(log_power)[:, None]
     level = max(float(np.percentile(energy, 95)), _QUIETEST_SPEECH)
     both = np.concatenate([log_power + 3.0, energy], axis=1) - level
-    scaled = (np.maximum(both, -_CLEAR_BELOW_PEAK) + _CLEAR_BELOW_PEAK / 2) / (_CLEAR_BELOW_PEAK / 2)
+    scaled = (np.maximum(both, -_RANGE) + _UNIT) / _UNIT
     return scaled.reshape(-1, FEATURES).astype(np.float32)
 
 
@@ -73,7 +75,7 @@ def band_energy(log_power: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def silent_rows(frames: int) -> NDArray[np.float32]:
     """Rows of silence, (frames, FEATURES)."""
-    return np.full((frames, FEATURES), -1.0, np.float32)
+    return np.full((frames, FEATURES), 1.0 - _RANGE / _UNIT, np.float32)
 
 
 def energy_of_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:

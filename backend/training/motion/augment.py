@@ -26,7 +26,7 @@ def augmented(log_power: FloatArray, generator: np.random.Generator) -> FloatArr
         voice = voice + colour(generator, 0.8)
     if generator.random() < 0.3:
         voice = reverberated(voice, generator.uniform(0.1, 0.6), generator.uniform(-3.0, -0.7))
-    if generator.random() < 0.5:
+    if generator.random() < 0.4:
         voice = noisy(voice, generator, generator.uniform(0.5, 8.0))
     if generator.random() < 0.12:
         voice = narrow_band(voice)

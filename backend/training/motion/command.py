@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="generator",
         help="regressor: no latent, the baseline; tiny: seconds, for trials",
     )
-    parser.add_argument("--steps", type=int, default=None, help="updates (default 4000)")
+    parser.add_argument("--steps", type=int, default=None, help="updates (default 4200)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--make-face", type=Path, default=None, metavar="DATA", help="first make the reference face from the actors' parts in DATA"

@@ -16,7 +16,7 @@ from backend.motion.config import AU_COUNT, LANDMARK_COUNT
 from backend.motion.contact import uncrossed
 from backend.motion.face import ReferenceFace, geometric_aus
 from backend.motion.measures import lip_gap
-from backend.speech.features import BANDS, COLUMNS_PER_FRAME, log_mel, normalised_rows
+from backend.speech.features import BANDS, COLUMNS_PER_FRAME, log_mel, normalised_rows, silent_rows
 from backend.training.motion.augment import augmented
 from backend.training.motion.commands import ARTICULATION, BLINK, acted_aus, keyed_mask, span_fade
 from bridge.facs import AU_INDEX, MAXIMUM_INTENSITY
@@ -169,8 +169,11 @@ class WindowSource:
         draw = self.generator
         places = self._places(len(clip.motion))
         columns = (places[:, None] * COLUMNS_PER_FRAME + np.arange(COLUMNS_PER_FRAME) * (places[1] - places[0])).reshape(-1)
-        power = augmented(clip.log_power, draw) if draw.random() < 0.85 else clip.log_power
+        power = augmented(clip.log_power, draw) if draw.random() < 0.65 else clip.log_power
         voice = _at(normalised_rows(power).reshape(-1, BANDS + 1), columns).reshape(self.frames, -1)
+        if draw.random() < 0.6:  # before and after a recording lies true silence, as when the generator runs
+            beyond = (places < 0) | (places > len(clip.motion) - 1)
+            voice[beyond] = silent_rows(1)
         motion, aus = _at(clip.motion, places), _at(clip.aus, places)
         literal = clip.literal and draw.random() < 0.35
         mask = keyed_mask(self.frames, draw)
@@ -186,7 +189,7 @@ class WindowSource:
         return self._window(voice, motion, commands, mask, aus, known, _at(clip.closed.astype(np.float32), places) > 0.99)
 
     def _places(self, length: int) -> NDArray[np.float64]:
-        speed = 1.0 if self.generator.random() < 0.4 else float(np.exp(self.generator.uniform(np.log(0.82), np.log(1.2))))
+        speed = 1.0 if self.generator.random() < 0.6 else float(np.exp(self.generator.uniform(np.log(0.82), np.log(1.2))))
         span = (self.frames - 1) * speed
         times = np.arange(self.frames, dtype=np.float64)
         start = self.generator.uniform(-0.15 * self.frames, max(0.0, length - span + 0.15 * self.frames))

@@ -17,12 +17,12 @@ class LossWeights:
     """Weights of the terms, and of the face's regions inside the reconstruction."""
 
     reconstruction: float = 1.0
-    velocity: float = 1.0
-    acceleration: float = 0.4
+    velocity: float = 0.4
+    acceleration: float = 0.1
     closure: float = 0.15
     divergence: float = 0.05
     reading: float = 0.15
-    lips: float = 3.0
+    lips: float = 4.0
     eyes: float = 2.0
     brows: float = 1.5
     others: float = 0.7

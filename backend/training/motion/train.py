@@ -29,16 +29,16 @@ class TrainConfig:
 
     model: MotionConfig = field(default_factory=MotionConfig)
     weights: LossWeights = field(default_factory=LossWeights)
-    steps: int = 4000
+    steps: int = 4200
     batch: int = 16
     frames: int = 72
-    learning_rate: float = 1.2e-3
+    learning_rate: float = 2e-3
     warm_up: int = 150
     divergence_warm_up: int = 400
     prior_share: float = 0.5  # share of each batch that is decoded from the prior's mean instead of the posterior
-    tracked_share: float = 0.5
+    tracked_share: float = 0.6
     silent_share: float = 0.125
-    average: float = 0.998  # decay of the averaged weights
+    average: float = 0.997  # decay of the averaged weights
     gradient_limit: float = 1.0
     seed: int = 0
     save_seconds: float = 120.0

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the figures of an evaluation into a weights file's model card, as JSON and as a page to read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def write_card(path: Path, report: dict[str, Any]) -> None:
+    """Adds ``report`` (what ``evaluate --stage motion`` measured) to the card ``path`` (.json) and writes the page beside it (.md)."""
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["figures"] = report
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(page(card), encoding="utf-8")
+
+
+def page(card: dict[str, Any]) -> str:
+    """The model card in Markdown."""
+    training = card["training"]
+    lines = [f"# {card['name']}", "", card["purpose"] + ".", ""]
+    lines += [
+        f"- File: `{card['file']}`, {card['bytes'] / 1e6:.1f} MB, {card['parameters'] / 1e6:.2f} M parameters, float16",
+        f"- sha256: `{card['sha256']}`",
+    ]
+    lines += [f"- Licence: {card['licence']}", "", "## Data", ""]
+    lines += [f"- {data['name']} ({data['licence']}): {data['use']}. {data['credit']}." for data in card["data"]]
+    lines += ["", "## Training", "", f"`{training['command']}`: {training['steps']} updates, seed {training['seed']},"]
+    lines += [f"{training['one_core_seconds'] / 60:.0f} minutes on one core of a busy two-core machine, no GPU.", ""]
+    lines += [
+        "Make the data first: `python -m backend prepare --layout grid --clips FOLDER` and `python -m backend prepare --layout actors`.",
+        "",
+    ]
+    lines += _figures(card["figures"]) if "figures" in card else []
+    lines += ["## Limits", ""] + [f"- {limit}" for limit in card["limits"]] + [""]
+    return "\n".join(lines)
+
+
+def _figures(report: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Figures",
+        "",
+        f"`python -m backend evaluate --stage motion`: {report['clips']} held-out clips of the one real speaker, voice only.",
+        "",
+    ]
+    columns = ("", "gap r", "10th percentile", "right minus wrong voice", "lip error / mean face", "best lag", "2nd difference / real")
+    lines += ["| " + " | ".join((*columns, "p b m shut", "others shut")) + " |"]
+    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    for name, row in report["voice"].items():
+        shut, others = (_number(row[key]) for key in ("closed_bilabials", "closed_others"))
+        voice = "" if name == "real clip" else f"{row['voice_share']:.2f}"
+        first = f"| {name} | {row['gap_r']:.3f} | {row['gap_r_p10']:.3f} | {voice} | {row['lip_error_share']:.2f} | {row['best_lag']:.0f}"
+        lines.append(f"{first} | {row['second_difference']:.2f} | {shut} | {others} |")
+    for name, rows in report["aus"].items():
+        lines += ["", f"Keyed AUs {name}, intensity 4 against 0, % of the inter-ocular distance (AU45: % of the lid gap):", ""]
+        lines += ["| AU | response | weakest frame | Spearman 0..5 | cross-talk % |", "|---|---|---|---|---|"]
+        for row in rows:
+            moved = f"{100 * row['response']:.1f} | {100 * row['weakest']:.1f}"
+            lines.append(f"| {row['key']} | {moved} | {row['spearman']:.2f} | {100 * row['cross_talk']:.0f} |")
+    return [*lines, ""]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
