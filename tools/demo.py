@@ -54,7 +54,7 @@ def run(choice: argparse.Namespace) -> int:
         result = shoot(blender, shot, Path(scratch))
         say("==> Reading the movie back and drawing the sheet")
         facts = draw_sheet(shot, Path(scratch))
-    summarize(out, result, facts, time.monotonic() - began)
+    summarize(shot, result, facts, time.monotonic() - began)
     return 0
 
 
@@ -119,7 +119,7 @@ def backend_answer(arguments: List[str], what: str) -> Dict[str, Any]:
 
 
 def look_at_input(shot: Dict[str, Any], scratch: Path) -> None:
-    """Check portrait, voice and table with the backend's own readers; adds ``frames`` and ``keys`` to the shot."""
+    """Check portrait, voice and table with the backend's own readers; adds ``frames`` and ``keyed`` to the shot."""
     request = scratch / "input.json"
     request.write_text(json.dumps(shot), encoding="utf-8")
     shot.update(backend_answer(["tools.demo_input", str(request)], "Reading the input"))
@@ -171,8 +171,9 @@ def draw_sheet(shot: Dict[str, Any], scratch: Path) -> Dict[str, Any]:
     return facts
 
 
-def summarize(out: Path, result: Dict[str, Any], facts: Dict[str, Any], seconds: float) -> None:
+def summarize(shot: Dict[str, Any], result: Dict[str, Any], facts: Dict[str, Any], seconds: float) -> None:
     """What lies where, what it is, and what took how long."""
+    out = Path(shot["out"])
     shown = out.relative_to(ROOT) if ROOT in out.parents else out
     width, height = facts["size"]
     say()
@@ -189,11 +190,7 @@ def summarize(out: Path, result: Dict[str, Any], facts: Dict[str, Any], seconds:
             facts["voice_seconds"],
         )
     )
-    say(
-        "{}/shot.blend  actor {}, {} keyed AUs, strips: {}".format(
-            shown, result["actor"], len(result["keyed"]), ", ".join(result["strips"])
-        )
-    )
+    say("{}/shot.blend  actor {}, {} keyed AUs, strips: {}".format(shown, result["actor"], len(shot["keyed"]), ", ".join(result["strips"])))
     say("{}/sheet.png   portrait, rig and video side by side".format(shown))
     phases = ["{} {:.1f} s".format(name, took) for name, took in result["seconds"].items()]
     say("Blender {}: {}; {:.0f} s in all after set-up".format(result["blender"], ", ".join(phases), seconds))

@@ -3,7 +3,7 @@
 
     python demo_scene.py SHOT.json
 
-SHOT.json holds zip, portrait, audio, frames, keys (per AU: frame from 0 and value), fps, out, rig and result (files to write).
+SHOT.json holds zip, portrait, audio, aus (files), frames, fps, out (a folder), rig and result (files to write).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
     with report.phase("voice and keys"):
         scene.frame_start, scene.frame_end = FIRST_FRAME, FIRST_FRAME + shot["frames"] - 1
         bpy.ops.autter.add_voice(filepath=shot["audio"], frame_start=FIRST_FRAME)
-        key_action_units(shot["keys"])
+        bpy.ops.autter.import_aus(filepath=shot["aus"], frame_start=FIRST_FRAME)
     with report.phase("predict"):
         bpy.ops.autter.predict(wait=True)
     with report.phase("render"):
@@ -76,8 +76,7 @@ def make_shot(shot: dict[str, Any]) -> dict[str, Any]:
         bpy.ops.wm.save_mainfile(relative_remap=True)
     editor = scene.sequence_editor
     strips = [f"{strip.name} ({strip.type.lower()})" for strip in (editor.strips if hasattr(editor, "strips") else editor.sequences)]
-    keyed = sorted(key for key, points in shot["keys"].items() if points and key in actor)
-    return {"actor": actor.name, "strips": strips, "keyed": keyed, "seconds": report.seconds, "blender": bpy.app.version_string}
+    return {"actor": actor.name, "strips": strips, "seconds": report.seconds, "blender": bpy.app.version_string}
 
 
 def prepare_scene(fps: list[int], path: Path) -> bpy.types.Scene:
@@ -89,13 +88,6 @@ def prepare_scene(fps: list[int], path: Path) -> bpy.types.Scene:
     scene.render.fps_base = scene.render.fps / rate
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
     return scene
-
-
-def key_action_units(keys: dict[str, list[list[float]]]) -> None:
-    """Key every AU of the table on the actor, as I over its slider does."""
-    for key, points in keys.items():
-        for frame, value in points:
-            bpy.ops.autter.key_au(key=key, frame=FIRST_FRAME + frame, value=value)
 
 
 def write_rig(actor: bpy.types.Object, scene: bpy.types.Scene, path: Path) -> None:

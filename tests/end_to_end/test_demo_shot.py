@@ -21,7 +21,8 @@ pytestmark = pytest.mark.blender
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 20
-KEYS = {"AU12": [[0, 0.0], [10, 4.0], [19, 0.0]], "AU45": [[0, 0.0], [5, 5.0], [10, 0.0]]}
+SMILE = ((0, 0.0), (10, 4.0), (19, 0.0))  # frame from 0, AU12
+BLINK = ((0, 0.0), (5, 5.0), (10, 0.0), (19, 0.0))  # AU45
 
 
 def one_second_of_sample(path: Path) -> Path:
@@ -29,6 +30,16 @@ def one_second_of_sample(path: Path) -> Path:
     with wave.open(str(ROOT / "backend" / "sample" / "line.wav")) as whole, wave.open(str(path), "wb") as part:
         part.setparams(whole.getparams())
         part.writeframes(whole.readframes(whole.getframerate() * FRAMES // 24))
+    return path
+
+
+def au_table(path: Path) -> Path:
+    """A row for every frame."""
+    rows = ["timestamp,AU12_r,AU45_r"]
+    for frame in range(FRAMES):
+        smile, blink = (np.interp(frame, [key[0] for key in keys], [key[1] for key in keys]) for keys in (SMILE, BLINK))
+        rows.append(f"{frame / 24:.4f},{smile:.3f},{blink:.3f}")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 
@@ -49,7 +60,7 @@ def shot(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "portrait": str(next((ROOT / "backend" / "sample").glob("portrait.*"))),
         "audio": str(one_second_of_sample(folder / "voice.wav")),
         "frames": FRAMES,
-        "keys": KEYS,
+        "aus": str(au_table(folder / "aus.csv")),
         "fps": [24, 1],
         "out": str(folder),
         "rig": str(folder / "rig.npz"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo's own parts: arguments, sparse keys, moments worth showing, the check of a finished movie, the sheet."""
+"""The demo's own parts: arguments, input, moments worth showing, the check of a finished movie, the sheet."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from bridge.facs import AU_COUNT, AU_INDEX
+from bridge.faults import Fault
 from bridge.landmarks import LANDMARK_COUNT
 from tools import contact_sheet, demo, demo_input
 from tools.movie_check import Movie, check_movie, read_movie
-from tools.say import BuildFault
+from tools.say import ROOT, BuildFault
 
 pytestmark = pytest.mark.unit
 
@@ -56,19 +57,14 @@ def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path) -> None
         demo.make_folder(tmp_path / "file" / "demo")
 
 
-def test_keys_give_the_curve_back_with_few_points() -> None:
-    frames = np.arange(100)
-    curve = np.interp(frames, [0, 20, 40, 60, 99], [0, 0, 4, 0, 0]).astype(np.float32)
-    keys = demo_input.keys_of(curve)
-    assert [int(key[0]) for key in keys] == [0, 20, 40, 60, 99]
-    smooth = (2 + 2 * np.sin(frames / 9)).astype(np.float32)
-    keys = demo_input.keys_of(smooth)
-    again = np.interp(frames, [key[0] for key in keys], [key[1] for key in keys])
-    assert np.abs(again - smooth).max() <= demo_input.TOLERANCE + 1e-6 and len(keys) < 60
-
-
-def test_one_frame_has_one_key() -> None:
-    assert demo_input.keys_of(np.float32([3.0])) == [[0, 3.0]]
+def test_the_input_is_read_with_the_backends_own_readers(tmp_path: Path) -> None:
+    sample = ROOT / "backend" / "sample"
+    shot = {"fps": [24, 1], "portrait": str(sample / "portrait.jpg"), "audio": str(sample / "line.wav"), "aus": str(sample / "aus.csv")}
+    found = demo_input.look_at(shot)
+    assert found["keyed"] == ["AU04", "AU12", "AU45"] and 48 <= found["frames"] <= 24 * 10
+    (tmp_path / "aus.csv").write_text("timestamp,smile\n0,1\n")
+    with pytest.raises(Fault, match="no Action Unit column"):
+        demo_input.look_at({**shot, "aus": str(tmp_path / "aus.csv")})
 
 
 def test_a_right_movie_passes() -> None:
