@@ -15,6 +15,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from . import plain_rig
 from .actors import frame_of, require_bones, rest_units
 from .rig_layout import BONE_NAMES, ROOT_BONE
 
@@ -76,6 +77,14 @@ def sample_landmarks(actor: bpy.types.Object, frames: Iterable[int]) -> NDArray[
     """
     frames = list(frames)
     require_bones(actor)
+    offsets = plain_rig.bone_offsets(actor, frames)
+    if offsets is not None:
+        return frame_of(actor).to_pixels(rest_units(actor) + offsets)
+    return evaluate_landmarks(actor, frames)
+
+
+def evaluate_landmarks(actor: bpy.types.Object, frames: list[int]) -> NDArray[np.float32]:
+    """``sample_landmarks`` from the evaluated actor, whatever moves it."""
     units = np.empty((len(frames), len(BONE_NAMES), 2), np.float32)
     names = [bone.name for bone in actor.pose.bones]
     rows = np.array([names.index(name) for name in BONE_NAMES])

@@ -201,3 +201,50 @@ def test_wrong_answers_change_nothing(addon, scene_with_voice):
         assert addon.prediction.predicted_action(actor) is None
         assert addon.reports.latest_problem().hint
         addon.backend_link.close()
+
+
+def edit_bone(actor, name, frame, x):
+    bone = actor.pose.bones[name]
+    bone.location.x = x
+    bone.keyframe_insert("location", index=0, frame=frame)
+
+
+@pytest.mark.parametrize("layers", ["nothing", "keys alone", "prediction", "prediction and edits", "prediction replaced"])
+def test_quick_sampling_equals_evaluation(addon, scene_with_voice, layers):
+    actor, frames = scene_with_voice, list(range(-3, 60, 3))
+    if layers.startswith("prediction"):
+        addon.prediction.write_prediction(actor, faces.track(addon, 48), 5)
+    if layers in ("keys alone", "prediction and edits", "prediction replaced"):
+        for frame, x in ((1, 0.0), (20, 0.4), (40, -0.2)):
+            edit_bone(actor, "Jaw.18", frame, x)
+    if layers == "prediction replaced":
+        actor.animation_data.action_blend_type = "REPLACE"
+    actor.pose.bones["root"].location.x = 2.0
+    assert addon.plain_rig.bone_offsets(actor, frames) is not None
+    assert np.allclose(addon.evaluation.sample_landmarks(actor, frames), addon.evaluation.evaluate_landmarks(actor, frames), atol=2e-2)
+
+
+@pytest.mark.parametrize("what", ["constraint", "driver", "muted track", "further track", "influence", "rest position"])
+def test_what_curves_cannot_tell_is_evaluated(addon, scene_with_voice, what):
+    actor = scene_with_voice
+    addon.prediction.write_prediction(actor, faces.track(addon, 48), 5)
+    edit_bone(actor, "Jaw.18", 20, 0.4)
+    data = actor.animation_data
+    if what == "constraint":
+        actor.pose.bones["Jaw.18"].constraints.new("LIMIT_LOCATION")
+    elif what == "driver":
+        actor.pose.bones["Jaw.18"].driver_add("location", 2).driver.expression = "0.5"
+    elif what == "muted track":
+        data.nla_tracks[0].mute = True
+    elif what == "further track":
+        data.nla_tracks.new()
+    elif what == "influence":
+        data.action_influence = 0.5
+    else:
+        actor.data.pose_position = "REST"
+    assert addon.plain_rig.bone_offsets(actor, [20]) is None
+    assert np.isfinite(addon.evaluation.sample_landmarks(actor, [20])).all()
+    if what == "driver":
+        chin = addon.rig_layout.BONE_NAMES.index("Jaw.18")
+        lifted = addon.evaluation.sample_landmarks(actor, [20])[0, chin, 1]
+        assert lifted == pytest.approx(faces.landmarks(addon)[chin, 1] - 0.5 * actor.autter.unit, abs=0.05)
