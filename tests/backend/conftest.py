@@ -3,36 +3,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from backend_samples import tone_samples, write_wav
+from backend_samples import ROOT, tone_samples, write_wav
 from numpy.typing import NDArray
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def real_portrait_file() -> Path | None:
-    """A photograph with one face: matplotlib's sample, else the shipped portrait."""
-    spec = importlib.util.find_spec("matplotlib")
-    candidates = [
-        Path(folder) / "mpl-data/sample_data/grace_hopper.jpg" for folder in (spec.submodule_search_locations or [] if spec else [])
-    ]
-    sample = ROOT / "backend" / "sample"
-    candidates += sorted(sample.glob("*portrait*.png")) + sorted(sample.glob("*portrait*.jpg")) + sorted(sample.glob("*.png"))
-    return next((path for path in candidates if path.is_file()), None)
 
 
 @pytest.fixture(scope="session")
 def portrait_file() -> Path:
-    """A picture of one face."""
-    path = real_portrait_file()
-    if path is None:
-        pytest.skip("needs a portrait: the sample portrait or matplotlib's sample data")
-    return path
+    """The shipped picture of one face."""
+    return next((ROOT / "backend" / "sample").glob("portrait.*"))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from backend.portrait import cache, landmarker
 from backend.portrait.detect import detect_face
+from backend.portrait.image import read_image
 from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MOUTH_CORNER_LEFT, MOUTH_CORNER_RIGHT
 
 pytestmark = pytest.mark.unit
@@ -38,6 +40,18 @@ def test_one_face(portrait: Picture) -> None:
     assert face.landmarks[MOUTH_CORNER_LEFT][0] > face.landmarks[MOUTH_CORNER_RIGHT][0]
     assert face.landmarks[[MOUTH_CORNER_LEFT, MOUTH_CORNER_RIGHT], 1].min() > max(left[1], right[1])
     assert np.array_equal(face.landmarks, detect_face(portrait).landmarks), "the same picture gives the same landmarks"
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "width", "height"),
+    [("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", 185, 202), ("skimage", "data/astronaut.png", 89, 105)],
+)
+def test_photographs(package: str, name: str, width: int, height: int) -> None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations or not (path := Path(spec.submodule_search_locations[0]) / name).is_file():
+        pytest.skip(f"needs a picture of the package {package}")
+    extent = np.ptp(detect_face(read_image(path)).landmarks, axis=0)
+    assert extent == pytest.approx((width, height), rel=0.05)
 
 
 def test_size_of_the_picture_does_not_move_the_face(portrait: Picture) -> None:
