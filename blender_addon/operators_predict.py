@@ -38,12 +38,10 @@ class RangedOperator(WaitingOperator):
         return shots.frame_range(context.scene, first, last)
 
 
-class AUTTER_OT_predict(RangedOperator, bpy.types.Operator):
-    """Predict the face's motion from the voice and the keyed AUs; your own keys on the rig are kept"""
+class PredictOperator(RangedOperator):
+    """Mixin: asks for a track; it is written to the rig when it arrives. A prediction under way is replaced."""
 
-    bl_idname = "autter.predict"
-    bl_label = "Predict"
-    bl_options = {"REGISTER", "UNDO"}
+    seeds_onward = 0  # how far to move the actor's seed first
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -52,12 +50,30 @@ class AUTTER_OT_predict(RangedOperator, bpy.types.Operator):
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Asks for a track; it is written to the rig when it arrives. A prediction under way is replaced."""
+        """Samples the scene and sends it off."""
         actor = actors.require_actor(context, self.actor)
+        actor.autter.seed += self.seeds_onward
         job = request_prediction(context, actor, self.frames(context))
         if self.waits():
             tell(self, use_results.use(context, self.finish(context, job)))
         return {"FINISHED"}
+
+
+class AUTTER_OT_predict(PredictOperator, bpy.types.Operator):
+    """Predict the face's motion from the voice and the keyed AUs; your own keys on the rig are kept"""
+
+    bl_idname = "autter.predict"
+    bl_label = "Predict"
+    bl_options = {"REGISTER", "UNDO"}
+
+
+class AUTTER_OT_another_take(PredictOperator, bpy.types.Operator):
+    """Predict again with the next seed: another take of everything that is free"""
+
+    bl_idname = "autter.another_take"
+    bl_label = "Another Take"
+    bl_options = {"REGISTER", "UNDO"}
+    seeds_onward = 1
 
 
 def request_prediction(context: bpy.types.Context, actor: bpy.types.Object, frames: range) -> Job:
@@ -67,26 +83,6 @@ def request_prediction(context: bpy.types.Context, actor: bpy.types.Object, fram
         if former.kind == "predict" and former.origin.actor_uid == actor.session_uid:
             backend_link.cancel(former.number)
     return backend_link.start_job("predict", lambda client: client.predict(shot), backend_link.origin(context.scene, actor), {"shot": shot})
-
-
-class AUTTER_OT_another_take(AutterOperator, bpy.types.Operator):
-    """Draw another seed and predict again"""
-
-    bl_idname = "autter.another_take"
-    bl_label = "Another Take"
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        """As Predict."""
-        return AUTTER_OT_predict.disabled_reason(context)
-
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """The next seed."""
-        actor = actors.require_actor(context)
-        actor.autter.seed += 1
-        return bpy.ops.autter.predict()
 
 
 class AUTTER_OT_use_result(AutterOperator, bpy.types.Operator):

@@ -33,8 +33,6 @@ def write_prediction(actor: bpy.types.Object, track: Track, frame_start: int) ->
     bag = compat.bag_of(action, actor, slot)
     _write_curves(bag, motion, track.aus, frame_start)
     _lay_on_track(actor, action, slot, frame_start, frame_start + len(motion) - 1)
-    if actor.animation_data.action_blend_type == "REPLACE":
-        actor.animation_data.action_blend_type = "COMBINE"
     return action
 
 
@@ -113,6 +111,8 @@ def _lay_on_track(actor: bpy.types.Object, action: bpy.types.Action, slot: objec
     if track is None:
         track = data.nla_tracks.new(prev=None)
         track.name = PREDICTED_TRACK
+        if data.action_blend_type == "REPLACE":  # Blender's default would hide the prediction under the first edit
+            data.action_blend_type = "COMBINE"
     track.lock = False
     for strip in list(track.strips):
         track.strips.remove(strip)

@@ -60,7 +60,11 @@ def _add_take(context: bpy.types.Context, job: Job) -> str:
     report = {"seconds": job.result.header.get("seconds"), **(job.result.header.get("report") or {})}
     scene = bpy.data.scenes.get(job.details["sequencer_scene"]) or compat.sequencer_scene(context)
     sequencer.add_take(scene, movie, shot, job.origin.actor, report)
-    return f"Rendered {shot.frame_count} frames to {movie.name}."
+    told = f"Rendered {shot.frame_count} frames to {movie.name}."
+    now = compat.frame_rate(scene)
+    if now != shot.fps:  # a movie strip is never conformed: it would drift against its voice
+        told += f" The scene's rate has changed since: the take runs at {float(shot.fps):g}, the scene at {float(now):g}; render it again."
+    return told
 
 
 def actor_of_job(job: Job) -> bpy.types.Object:

@@ -248,3 +248,20 @@ def test_what_curves_cannot_tell_is_evaluated(addon, scene_with_voice, what):
         chin = addon.rig_layout.BONE_NAMES.index("Jaw.18")
         lifted = addon.evaluation.sample_landmarks(actor, [20])[0, chin, 1]
         assert lifted == pytest.approx(faces.landmarks(addon)[chin, 1] - 0.5 * actor.autter.unit, abs=0.05)
+
+
+def test_another_take_moves_the_seed(addon, scene_with_voice):
+    client = faces.double(addon, predict=faces.predicting(addon))
+    bpy.ops.autter.predict()
+    bpy.ops.autter.another_take()
+    assert [request.shot.seed for request in client.requests] == [0, 1] and scene_with_voice.autter.seed == 1
+
+
+def test_the_animators_blend_is_kept(addon, scene_with_voice):
+    data = scene_with_voice.animation_data
+    data.action_blend_type = "REPLACE"
+    addon.prediction.write_prediction(scene_with_voice, faces.track(addon, 10), 1)
+    assert data.action_blend_type == "COMBINE"
+    data.action_blend_type = "REPLACE"
+    addon.prediction.write_prediction(scene_with_voice, faces.track(addon, 10), 1)
+    assert data.action_blend_type == "REPLACE"
