@@ -35,6 +35,7 @@ class NetworkConfig:
     patch: int = 4
     widths: tuple[int, ...] = (32, 72, 144, 224)
     embedding: int = 96
+    uses_previous: bool = False  # whether it was trained to look at the frame before
 
     def to_dict(self) -> dict[str, Any]:
         """Plain form for a model card or a file's metadata."""
@@ -43,7 +44,12 @@ class NetworkConfig:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> NetworkConfig:
         """The configuration that ``to_dict`` described."""
-        return cls(int(data["patch"]), tuple(int(width) for width in data["widths"]), int(data["embedding"]))
+        return cls(
+            int(data["patch"]),
+            tuple(int(width) for width in data["widths"]),
+            int(data["embedding"]),
+            bool(data.get("uses_previous", False)),
+        )
 
 
 class ResidualBlock(nn.Module):

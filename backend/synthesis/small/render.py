@@ -34,7 +34,7 @@ class CropFrame:
 
 
 class CropRenderer:
-    """Renders the square crop of one shot frame after frame, each conditioned on the one before."""
+    """Renders the square crop of one shot frame after frame, each conditioned on the one before where the network was trained for that."""
 
     def __init__(self, portrait: Picture, portrait_points: Array, *, steps: int = 2, seed: int = 0, runtime: Runtime | None = None) -> None:
         """``portrait``: (256, 256, 3) uint8 crop; ``portrait_points``: (162, 2) crop coordinates."""
@@ -53,8 +53,9 @@ class CropRenderer:
         field = warp.field + flow.transpose(1, 2, 0)
         warped = to_signed(apply_field(self.portrait, field))
         picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
-        self.previous = np.clip(picture, -1, 1)
-        return CropFrame(self.previous, warped, field, warp.kept)
+        picture = np.clip(picture, -1, 1)
+        self.previous = picture if self.runtime.uses_previous else None
+        return CropFrame(picture, warped, field, warp.kept)
 
 
 def render_frames(
@@ -85,7 +86,8 @@ def render_frames(
     paste = Paste(portrait, crop, detail)
     renderer = CropRenderer(resized(whole, NETWORK_SIDE), crop.to_unit(portrait_landmarks), steps=steps, seed=seed, runtime=runtime)
     last = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
-    for row in range(max(first_frame - PREROLL, 0), last):
+    preroll = PREROLL if renderer.runtime.uses_previous else 0
+    for row in range(max(first_frame - preroll, 0), last):
         frame = renderer(crop.to_unit(landmarks[row]), None if aus is None else aus[row])
         if row >= first_frame:
             yield paste(frame.field, frame.warped, frame.picture)

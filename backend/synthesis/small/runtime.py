@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bridge import paths
 
 from .conditions import Conditions
-from .weights import WEIGHTS, checked_digest, load_network
+from .weights import WEIGHTS, checked_digest, load_network, read_config
 
 Array = NDArray[np.float32]
 NETWORK_SIDE = 256  # pixels a side at which the shipped network was trained
@@ -28,6 +28,7 @@ class Runtime(Protocol):
     """One network, ready to run on one frame at a time; arrays without a batch axis."""
 
     device: str
+    uses_previous: bool
 
     def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
         """Fine features, coarse features, flow (2, nodes, nodes), mask (1, side, side)."""
@@ -47,6 +48,7 @@ class TorchRuntime:
         self.device = device
         self._torch = torch
         self._network = load_network(weights).to(device, memory_format=torch.channels_last)
+        self.uses_previous = self._network.config.uses_previous
 
     def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
         """See ``Runtime``."""
@@ -74,6 +76,7 @@ class OnnxRuntime:
     def __init__(self, weights: Path = WEIGHTS, threads: int | None = None, side: int = NETWORK_SIDE) -> None:
         import onnxruntime
 
+        self.uses_previous = read_config(weights).uses_previous
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or processor_threads()
         options.inter_op_num_threads = 1

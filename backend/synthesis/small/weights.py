@@ -50,15 +50,22 @@ def checked_digest(weights: Path) -> str:
     return digest
 
 
+def read_config(weights: Path) -> NetworkConfig:
+    """The network's size, from the file's own metadata."""
+    from safetensors import safe_open
+
+    with safe_open(str(weights), "pt") as file:
+        return NetworkConfig.from_dict(json.loads((file.metadata() or {})["config"]))
+
+
 def load_network(weights: Path = WEIGHTS) -> SmallNetwork:
     """The network in float32, ready to run. Raises Fault ``weights-missing`` or ``weights-mismatch``."""
     from safetensors import safe_open
 
     checked_digest(weights)
     with safe_open(str(weights), "pt") as file:
-        metadata = file.metadata() or {}
         state = {name: file.get_tensor(name).float() for name in file.keys()}
-    network = SmallNetwork(NetworkConfig.from_dict(json.loads(metadata["config"])))
+    network = SmallNetwork(read_config(weights))
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
 

@@ -95,9 +95,10 @@ class Trainer:
         return {name: float(term.detach()) for name, term in terms.items()}
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then half a cosine over the run."""
+        """Linear warm-up, a long level stretch, then half a cosine down over the last part of the run."""
         warm = min((self.steps + 1) / self.config.warm_up_steps, 1.0)
-        return self.config.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share)))
+        late = max(self.share - 1 + self.config.decay_share, 0) / self.config.decay_share
+        return self.config.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * late)))
 
     def validate(self) -> dict[str, Any]:
         """Measures the averaged network on held-out people and logs it."""
@@ -121,7 +122,7 @@ class Trainer:
         """Previous frames to condition on: the truth made worse, or, late in the run, half of the time the network's own output."""
         with torch.no_grad():
             first = warp_portrait(batch.portrait, batch.field, batch.base)
-            if own and torch.rand((), generator=self.draw) < 0.5:
+            if own and self.config.no_previous < 1 and torch.rand((), generator=self.draw) < 0.5:
                 noise = torch.randn(batch.target.shape, generator=self.draw).to(self.device)
                 return predict(
                     self.network, batch, torch.zeros_like(first), noise, torch.ones(len(first), device=self.device)
@@ -129,10 +130,10 @@ class Trainer:
             return corrupted(batch.previous, first, self.draw)
 
     def _times(self, count: int) -> torch.Tensor:
-        """Times of the flow: often 1, where sampling starts, else the later steps of 2 and 4."""
-        later = torch.rand(count, generator=self.draw) * 0.6 + 0.2
-        start = torch.rand(count, generator=self.draw) < self.config.full_noise
-        return torch.where(start, torch.ones(count), later).to(self.device)
+        """Times of the flow, alike for a batch: often 1, where sampling starts, else the later steps of 2 and 4."""
+        if torch.rand((), generator=self.draw) < self.config.full_noise:
+            return torch.ones(count, device=self.device)
+        return (torch.rand(count, generator=self.draw) * 0.6 + 0.2).to(self.device)
 
     def _follow(self) -> None:
         rate = min(self.config.ema, (1 + self.steps) / (20 + self.steps))

@@ -73,14 +73,22 @@ def warp_portrait(portrait: Tensor, field: Tensor, base: Tensor) -> Tensor:
 
 
 def predict(network: SmallNetwork, batch: Batch, previous: Tensor, noise: Tensor, time: Tensor) -> Prediction:
-    """One trunk and one denoiser call. ``previous``: (n, 3, w, w), all zero where there is none; ``time``: (n,)."""
+    """One trunk call and the denoiser at ``time`` (n,). ``previous``: (n, 3, w, w), all zero where there is none.
+
+    Before a time below 1 the sampler has made a picture of its own, so the noisy picture is mixed from that and never from the
+    target: a denoiser that has seen the truth shine through trusts its input too much.
+    """
     first = warp_portrait(batch.portrait, batch.field, batch.base)
     given = (previous.abs().amax((1, 2, 3), keepdim=True) > 0).to(previous.dtype).expand(-1, 1, *previous.shape[2:])
     images = torch.cat([first, batch.portrait_window, batch.raster, previous, given], 1)
     fine, coarse, flow, mask = network.trunk(images.contiguous(memory_format=torch.channels_last), batch.geometry, batch.aus)
     warped = warp_portrait(batch.portrait, batch.field + flow, batch.base)
-    moment = time[:, None, None, None]
-    noisy = (1 - moment) * batch.target + moment * noise
+    noisy = noise
+    if bool((time < 1).any()):
+        with torch.no_grad():
+            own = network.denoiser(noise, warped, mask, fine, coarse, torch.ones_like(time))
+        moment = time[:, None, None, None]
+        noisy = (1 - moment) * own + moment * noise
     picture = network.denoiser(noisy, warped, mask, fine, coarse, time)
     return Prediction(picture, warped, first, mask, flow)
 

@@ -168,8 +168,11 @@ def random_window(points: Array, window: int, draw: np.random.Generator) -> tupl
     """A window (left, top, width, height), on whole patches, most often about the mouth or the eyes."""
     if window >= _SIDE:
         return 0, 0, _SIDE, _SIDE
-    region = draw.choice(["lips_outer", "eye_left", "eye_right", "face_oval"], p=[0.5, 0.14, 0.14, 0.22])
-    centre = points[list(REGIONS[region])].mean(0) * _SIDE + draw.normal(0, window * 0.18, 2)
+    region = draw.choice(["lips_outer", "eye_left", "eye_right", "face_oval", "anywhere"], p=[0.55, 0.14, 0.14, 0.09, 0.08])
+    if region == "anywhere":
+        centre = draw.uniform(0, _SIDE, 2)
+    else:
+        centre = points[list(REGIONS[region])].mean(0) * _SIDE + draw.normal(0, window * 0.18, 2)
     left, top = (int(np.clip(round(float(value - window / 2) / 8) * 8, 0, _SIDE - window)) for value in centre)
     return left, top, window, window
 
@@ -184,4 +187,7 @@ def importance_map(points: Array, losses: LossWeights) -> Array:
         region = np.zeros_like(canvas)
         cv2.fillConvexPoly(region, cv2.convexHull(places[[index for name in names for index in REGIONS[name]]]), 1.0)
         canvas = np.maximum(canvas, cv2.dilate(region, np.ones((5, 5), np.uint8)) * weight)
+    opening = np.zeros_like(canvas)
+    cv2.fillPoly(opening, [places[list(REGIONS["lips_inner"])]], 1.0)
+    canvas = np.maximum(canvas, opening * losses.mouth_opening)
     return np.asarray(cv2.resize(cv2.GaussianBlur(canvas, (5, 5), 0), (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR), np.float32)
