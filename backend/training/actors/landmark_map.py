@@ -291,10 +291,16 @@ def write_map(parts: Parts, index: Index, weights: Float) -> None:
     """Writes the landmarks, the mouth's lining and the lips to ``landmark_map.npz``."""
     cavity, depth = find_cavity(parts)
     lips, shutting = find_lips(parts)
-    whole = {"index": index, "cavity": cavity, "depth": depth, "lips": lips}
-    whole |= {"upper_rim": rim(parts, "inner_upper"), "lower_rim": rim(parts, "inner_lower")}
     np.savez(
-        MAP_FILE, weights=weights.astype(np.float32), shutting=shutting, **{name: array.astype(np.int32) for name, array in whole.items()}
+        MAP_FILE,
+        index=index.astype(np.int32),
+        weights=weights.astype(np.float32),
+        cavity=cavity.astype(np.int32),
+        depth=depth.astype(np.int32),
+        lips=lips.astype(np.int32),
+        shutting=shutting,
+        upper_rim=rim(parts, "inner_upper").astype(np.int32),
+        lower_rim=rim(parts, "inner_lower").astype(np.int32),
     )
 
 
