@@ -88,7 +88,7 @@ def _local(face: Points, eye: _Eye, rows: tuple[int, ...]) -> Points:
     """Places of landmarks along and across the eye's line, in units of its length."""
     along, across = _axes(face, eye)
     offset = face[list(rows)] - face[eye.inner]
-    return np.stack([offset @ along, offset @ across], -1) / max(float(along @ along), 1e-9)
+    return np.asarray(np.stack([offset @ along, offset @ across], -1) / max(float(along @ along), 1e-9), np.float32)
 
 
 def _opening(face: Points, eye: _Eye) -> float:
