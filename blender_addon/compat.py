@@ -173,6 +173,11 @@ def frame_rate(scene: bpy.types.Scene) -> Fraction:
     return Fraction(scene.render.fps) / exact_base
 
 
+def modal_operators(window: bpy.types.Window) -> tuple[str, ...]:
+    """Names of the operators that have hold of the window, such as TRANSFORM_OT_translate; empty where Blender does not tell."""
+    return tuple(operator.bl_idname for operator in getattr(window, "modal_operators", ()))
+
+
 def exit_handlers() -> list[Any] | None:
     """The list of functions that Blender calls before it quits; None before 5.1."""
     return getattr(bpy.app.handlers, "exit_pre", None)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import bpy
 
-from . import backend_link, reports
+from . import backend_link, compat, reports
 from .bridge.client import BackendState
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.5
 SHOWN_IN = frozenset(("VIEW_3D", "SEQUENCE_EDITOR", "PREFERENCES"))
+# Modal operators that change what we are about to change. Others (add-ons that listen for ever) are no reason to wait.
+HANDS_ON = ("TRANSFORM_", "POSE_", "ARMATURE_", "OBJECT_", "ANIM_", "GRAPH_", "ACTION_", "NLA_", "SEQUENCER_", "SCULPT_", "PAINT_")
 _drawn_revision = -1
 
 
@@ -28,8 +30,11 @@ def tick() -> float:
 
 
 def _may_edit() -> bool:
-    """Not while a render owns the data or a file is being changed in edit mode."""
-    return not bpy.app.is_job_running("RENDER") and bool(bpy.context.window_manager.windows)
+    """Not while a render owns the data or the person drags something: the result waits for the next tick."""
+    windows = bpy.context.window_manager.windows
+    if not windows or bpy.app.is_job_running("RENDER"):
+        return False
+    return not any(name.startswith(HANDS_ON) for window in windows for name in compat.modal_operators(window))
 
 
 def _use_one_result() -> None:

@@ -383,3 +383,15 @@ def test_bad_au_table(addon, tmp_path, text, code):
         bpy.ops.autter.import_aus(filepath=str(tmp_path / "aus.csv"))
     assert addon.reports.latest_problem().code == code
     assert not addon.curves.commanded_keys(actor)
+
+
+def test_a_result_waits_while_the_person_drags(unhurried, tmp_path, monkeypatch):
+    addon = unhurried
+    faces.double(addon)
+    bpy.ops.autter.new_actor(filepath=str(faces.portrait(tmp_path)))
+    monkeypatch.setattr(addon.compat, "modal_operators", lambda window: ("SCREENCAST_OT_keys", "TRANSFORM_OT_translate"))
+    addon.ticks.tick()
+    assert not addon.actors.actors_in(bpy.context.scene) and len(addon.backend_link.book.finished) == 1
+    monkeypatch.setattr(addon.compat, "modal_operators", lambda window: ("SCREENCAST_OT_keys",))
+    addon.ticks.tick()
+    assert len(addon.actors.actors_in(bpy.context.scene)) == 1
