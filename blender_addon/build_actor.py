@@ -23,7 +23,7 @@ from .rig_layout import (
 )
 
 BONE_LENGTH = 0.06
-DOT_RADIUS = {"Jaw": 0.014, "Brow.L": 0.012, "Brow.R": 0.012, "LipOuter": 0.011}
+DOT_RADIUS = {"Jaw": 0.014, "Brow.L": 0.012, "Brow.R": 0.012, "LipOuter": 0.011, "Eye.L": 0.0075, "Eye.R": 0.0075, "Iris": 0.0075}
 DOT_RADIUS_ELSE = 0.009
 DOT_DEPTH = -0.03  # in front of the lines, which lie in front of the portrait
 PORTRAIT_DEPTH = 0.02
@@ -85,6 +85,7 @@ def add_camera(context: bpy.types.Context, actor: bpy.types.Object) -> bpy.types
     camera = bpy.data.objects.new(data.name, data)
     actor.users_collection[0].objects.link(camera)
     camera.parent = actor
+    camera.hide_set(True)  # its frame would cross the face; it renders all the same
     camera.location, camera.rotation_euler = (centre[0], -10.0, centre[2]), (np.pi / 2, 0.0, 0.0)
     scene = context.scene
     scene.camera = camera
