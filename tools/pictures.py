@@ -28,7 +28,7 @@ def run(choice: argparse.Namespace) -> int:
     set_up([BACKEND, blender])
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="autter-pictures-") as scratch:
-        shot = Path(scratch) / "demo"
+        shot = ROOT / "out" / "demo"
         demo.run(argparse.Namespace(portrait=None, audio=None, aus=None, fps="24", out=shot, blender=None))
         shrink(shot / "sheet.png", PICTURES / "demo.png", 1500)
         with step("Drawing the rig in Blender"):
