@@ -30,6 +30,7 @@ from .config import LossWeights, TrainingConfig
 
 Array = NDArray[np.float32]
 _SIDE = 256
+TASKS = ("mouth", "eyes", "any")
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,21 @@ class PairSampler:
         self.people = sorted(self.groups)
         datasets = [self.groups[person][0].dataset for person in self.people]
         self.shares = person_shares(datasets, dict(config.shares))
-        self._likelihoods: dict[str, tuple[Array, Array]] = {}
+        self._likelihoods: dict[tuple[str, str], tuple[Array, Array]] = {}
 
     def pair(self, window: int) -> Pair:
         """A random pair whose window has ``window`` pixels a side (256: the whole picture)."""
-        clip, start, goal = self._rows()
-        return build_pair(clip, start, goal, self.config, self.draw, window)
+        task = str(self.draw.choice(TASKS, p=self.config.tasks))
+        clip, start, goal = self._rows(task)
+        return build_pair(clip, start, goal, self.config, self.draw, window, task)
 
-    def _rows(self) -> tuple[FaceClip, int, int]:
+    def _rows(self, task: str) -> tuple[FaceClip, int, int]:
         person = self.people[self.draw.choice(len(self.people), p=self.shares)]
         clips = self.groups[person]
         clip = clips[self.draw.integers(len(clips))]
-        if clip.name not in self._likelihoods:
-            self._likelihoods[clip.name] = row_likelihoods(clip.points)
-        as_portrait, as_target = self._likelihoods[clip.name]
+        if (clip.name, task) not in self._likelihoods:
+            self._likelihoods[clip.name, task] = row_likelihoods(clip.points, task)
+        as_portrait, as_target = self._likelihoods[clip.name, task]
         goal = int(self.draw.choice(len(clip.points), p=as_target))
         turn = np.linalg.norm(head_turn(clip.points) - head_turn(clip.points[goal]), axis=-1) / self.config.most_turn
         near = as_portrait * (np.exp(-np.square(turn)) + 0.02)
@@ -94,8 +96,12 @@ def person_shares(datasets: list[str], shares: dict[str, float]) -> NDArray[np.f
     return chances / chances.sum()
 
 
-def row_likelihoods(points: Array) -> tuple[Array, Array]:
-    """Chances of each row (n,) as portrait and as target: portraits calm with open eyes, targets with open mouths and blinks."""
+def row_likelihoods(points: Array, task: str = "any") -> tuple[Array, Array]:
+    """Chances of each row (n,) as portrait and as target.
+
+    "mouth": portraits with lips shut, targets with lips apart; "eyes": portraits with open eyes, targets with closed ones;
+    "any": calm portraits, all targets, those two kinds more often.
+    """
     eyes = np.linalg.norm(points[:, REGIONS["eye_left"][0]] - points[:, REGIONS["eye_right"][0]], axis=-1)
     gap = np.linalg.norm(points[:, LIP_INNER_UPPER] - points[:, LIP_INNER_LOWER], axis=-1) / eyes
     lids = np.minimum(
@@ -103,8 +109,13 @@ def row_likelihoods(points: Array) -> tuple[Array, Array]:
         np.linalg.norm(points[:, LID_UPPER_RIGHT] - points[:, LID_LOWER_RIGHT], axis=-1),
     )
     closed = 1 - np.clip(lids / max(float(np.percentile(lids, 75)), 1e-6), 0, 1)
-    target = 1 + 8 * np.clip(gap / 0.25, 0, 1) + 5 * closed**2
-    portrait = 1 + 2.5 * (gap < np.percentile(gap, 40)) * (closed < 0.3)
+    shut = np.exp(-gap / 0.03)
+    if task == "mouth":
+        portrait, target = shut + 0.05, gap**1.5 + 1e-4
+    elif task == "eyes":
+        portrait, target = (closed < 0.25) + 0.02, closed**2 + 1e-3
+    else:
+        portrait, target = 1 + 2.5 * (gap < np.percentile(gap, 40)) * (closed < 0.3), 1 + 8 * np.clip(gap / 0.25, 0, 1) + 5 * closed**2
     return portrait / portrait.sum(), target / target.sum()
 
 
@@ -116,12 +127,12 @@ def head_turn(points: Array) -> Array:
     return np.asarray((points[..., NOSE_TIP, :] - middle) / eyes[..., None], np.float32)
 
 
-def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int) -> Pair:
+def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int, task: str) -> Pair:
     """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a random common look and placing."""
     look = random_look(draw)
     placing, mirrored = random_placing(draw, _SIDE)
     first, second = (place_points(clip.points[row], placing, mirrored, _SIDE) for row in (start, goal))
-    place = random_window(second, window, draw)
+    place = random_window(second, window, draw, task)
     whole = (0, 0, _SIDE, _SIDE)
     portrait = look.apply(place_picture(clip.frames[start], placing, whole))
     target = look.apply(place_picture(clip.frames[goal], placing, place))
@@ -164,15 +175,15 @@ def assemble(
     )
 
 
-def random_window(points: Array, window: int, draw: np.random.Generator) -> tuple[int, int, int, int]:
-    """A window (left, top, width, height), on whole patches, most often about the mouth or the eyes."""
+def random_window(points: Array, window: int, draw: np.random.Generator, task: str = "any") -> tuple[int, int, int, int]:
+    """A window (left, top, width, height), on whole patches, about what the task is about, else anywhere."""
     if window >= _SIDE:
         return 0, 0, _SIDE, _SIDE
-    region = draw.choice(["lips_outer", "eye_left", "eye_right", "face_oval", "anywhere"], p=[0.55, 0.14, 0.14, 0.09, 0.08])
-    if region == "anywhere":
+    region = {"mouth": "lips_outer", "eyes": str(draw.choice(["eye_left", "eye_right"]))}.get(task)
+    if region is None:
         centre = draw.uniform(0, _SIDE, 2)
     else:
-        centre = points[list(REGIONS[region])].mean(0) * _SIDE + draw.normal(0, window * 0.18, 2)
+        centre = points[list(REGIONS[region])].mean(0) * _SIDE + draw.normal(0, window * 0.15, 2)
     left, top = (int(np.clip(round(float(value - window / 2) / 8) * 8, 0, _SIDE - window)) for value in centre)
     return left, top, window, window
 
