@@ -27,7 +27,11 @@ def page(card: dict[str, Any]) -> str:
     lines += [f"- Licence: {card['licence']}", "", "## Data", ""]
     lines += [f"- {data['name']} ({data['licence']}): {data['use']}. {data['credit']}." for data in card["data"]]
     lines += ["", "## Training", "", f"`{training['command']}`: {training['steps']} updates, seed {training['seed']},"]
-    lines += [f"{training['one_core_seconds'] / 60:.0f} minutes on one core of a busy two-core machine, no GPU.", ""]
+    lines += [
+        f"{training['one_core_seconds'] / 60:.0f} minutes on one core of a busy two-core machine, no GPU.",
+        training.get("note", ""),
+        "",
+    ]
     lines += [
         "Make the data first: `python -m backend prepare --layout grid --clips FOLDER` and `python -m backend prepare --layout actors`.",
         "",

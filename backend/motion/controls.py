@@ -18,7 +18,18 @@ _JAW_MESH = (323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 15
 _JAW = [OF_MEDIAPIPE[point] for point in _JAW_MESH]
 LOWER = sorted({*_LIPS, *_JAW, CHIN})
 UPPER = [index for index in range(LANDMARK_COUNT) if index not in LOWER]
+# A network's guess is the mean of many ways to say a word and smoother than any of them. So much of what a short blur takes
+# away is added again to lips and jaw; chosen on training clips, where it brings their liveliness to that of real lips.
+_CRISPNESS = 1.0
 _LONGEST_SMOOTHING = 4.0  # standard deviation in frames at 25 a second for a knob at 1
+
+
+def crisp(motion: FloatArray) -> FloatArray:
+    """``motion`` (frames, 162, 2) at 25 a second with the quick movements of lips and jaw made clearer (unsharp mask in time)."""
+    motion = np.array(motion, np.float32)
+    lower = motion[:, LOWER]
+    motion[:, LOWER] = lower + _CRISPNESS * (lower - gaussian_filter1d(lower, 1.0, axis=0, mode="nearest"))
+    return motion
 
 
 def apply_controls(motion: FloatArray, settings: MotionSettings) -> FloatArray:

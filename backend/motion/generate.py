@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.motion.blink import blink_curve
 from backend.motion.config import AU_COUNT, LANDMARK_COUNT
-from backend.motion.controls import apply_controls
+from backend.motion.controls import apply_controls, crisp
 from backend.motion.resample import into_motion_rate, mask_into_motion_rate, motion_frame_count, out_of_motion_rate
 from backend.motion.weights import load_model
 from backend.speech.features import BANDS, COLUMN_RATE, FEATURES, silent_rows, speech_features
@@ -34,6 +34,7 @@ _BLINK = AU_INDEX["AU45"]
 _LEAD = 16  # frames of silence laid before and after the shot, so that it starts and ends at rest
 _CHUNK = 1200  # frames per pass: bounds the memory of long shots
 _REMEMBERED_VOICES = 4
+_TEMPERATURE = 0.7  # of the prior at full variation: warmer takes fall out of step with the voice
 
 
 class MotionGenerator:
@@ -89,9 +90,9 @@ class MotionGenerator:
         keyed = mask_into_motion_rate(np.asarray(au_keyed, bool), fps)
         values = into_motion_rate(np.where(au_keyed, au_values, 0).astype(np.float32), fps) * keyed
         values, commanded = self._with_blinks(values, keyed, seed, settings)
-        noise = self._noise(count, seed) * np.float32(settings.variation)
+        noise = self._noise(count, seed) * np.float32(_TEMPERATURE * settings.variation)
         motion, aus = self._run(voice, values / MAXIMUM_INTENSITY, commanded, noise, settings.au_strength, progress)
-        motion = apply_controls(motion, settings)
+        motion = apply_controls(crisp(motion), settings)
         aus = np.where(commanded, values, np.clip(aus, 0, 1) * MAXIMUM_INTENSITY)
         shown = out_of_motion_rate(aus, frames, fps)
         return out_of_motion_rate(motion, frames, fps), np.where(au_keyed, au_values, shown).astype(np.float32)

@@ -42,7 +42,7 @@ LIMITS = [
 ]
 
 
-def card(trainer: Trainer, variant: str, counts: dict[str, int]) -> dict[str, Any]:
+def card(trainer: Trainer, variant: str, counts: dict[str, int], note: str = "") -> dict[str, Any]:
     """Everything known about a run, except what it scores: `evaluate --stage motion --write-card` adds that."""
     return {
         "name": f"AUtter motion {variant}",
@@ -56,6 +56,7 @@ def card(trainer: Trainer, variant: str, counts: dict[str, int]) -> dict[str, An
             "seed": trainer.config.seed,
             "configuration": asdict(trainer.config),
             **counts,
+            **({"note": note} if note else {}),
         },
         "limits": LIMITS,
     }

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--make-face", type=Path, default=None, metavar="DATA", help="first make the reference face from the actors' parts in DATA"
     )
+    parser.add_argument("--note", default="", help="a remark for the model card")
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint, train nothing")
 
 
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         source = WindowSource(tracked, actors, reference_face(), config.frames, config.seed + trainer.step)
         trainer.run(source.batches(config.batch, config.tracked_share, config.silent_share), arguments.work, _print_line)
     target = arguments.out or (DEFAULT_WEIGHTS if arguments.variant == "generator" else arguments.work / f"{arguments.variant}.safetensors")
-    report = save_model(trainer.averaged, target, card(trainer, arguments.variant, counts))
+    report = save_model(trainer.averaged, target, card(trainer, arguments.variant, counts, arguments.note))
     return {"weights": str(target), "steps": trainer.step, "seconds": round(trainer.seconds), "sha256": report["sha256"]}
 
 

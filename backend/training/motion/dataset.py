@@ -24,8 +24,8 @@ from bridge.landmarks import OF_MEDIAPIPE
 
 FloatArray = NDArray[np.float32]
 
-_JAW_LINE = [OF_MEDIAPIPE[point] for point in (288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58)]
-_JAW_LINE_GAIN = 2.2
+_JAW_LINE = [OF_MEDIAPIPE[point] for point in (397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172)]
+_JAW_LINE_GAIN = 1.0 + 1.2 * np.array([0.05, 0.2, 0.45, 0.75, 0.95, 1.0, 1.0, 1.0, 0.95, 0.75, 0.45, 0.2, 0.05], np.float32)
 CLOSED_SHARE = 0.15  # of the 95th percentile of the lip gap: under it, lips count as shut
 
 

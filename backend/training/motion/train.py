@@ -49,6 +49,7 @@ class Trainer:
     """State of a run: model, its running average, optimiser and step."""
 
     config: TrainConfig
+    face: ReferenceFace
     model: MotionModel
     averaged: MotionModel
     optimiser: torch.optim.Optimizer
@@ -60,10 +61,11 @@ class Trainer:
         """A new run from the configuration's seed; the AU basis is the reference face's fields."""
         torch.manual_seed(config.seed)
         models = [MotionModel(config.model) for _ in range(2)]
-        models[0].au_basis.copy_(torch.from_numpy(face.fields[..., :2].reshape(len(face.fields), MOTION_WIDTH).copy()))
         models[1].load_state_dict(models[0].state_dict())
         optimiser = torch.optim.AdamW(models[0].parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-        return cls(config, models[0], models[1].eval(), optimiser)
+        trainer = cls(config, face, models[0], models[1].eval(), optimiser)
+        trainer._set_basis()
+        return trainer
 
     def resume(self, folder: Path) -> None:
         """Goes on from the last checkpoint in ``folder``, if there is one."""
@@ -74,6 +76,13 @@ class Trainer:
             self.averaged.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self._set_basis()
+
+    def _set_basis(self) -> None:
+        """The AU basis is the reference face's fields, also where a run goes on after the face was made anew."""
+        basis = torch.from_numpy(self.face.fields[..., :2].reshape(len(self.face.fields), MOTION_WIDTH).copy())
+        for model in (self.model, self.averaged):
+            model.au_basis.copy_(basis)
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint, beside and renamed."""
