@@ -94,3 +94,8 @@ def addon(installed: str) -> Iterator[Addon]:
     made.backend_link.client_factory = made.backend_link.make_client
     made.backend_link.book.__init__()
     made.reports.reports.clear()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Takes the scratch folder away: the way out of bpy skips whatever would do so at exit."""
+    shutil.rmtree(SCRATCH, ignore_errors=True)
