@@ -61,7 +61,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         write_sheet(arguments.sheet, rows_of_sheet)
     report = {group: average(values) for group, values in measured.items()}
     print_tables(report)
-    figures = {"tier": "small", "groups": report, "floors": floors_met(report, f"small, {min(2, max(arguments.steps))} steps")}
+    figures = {
+        "tier": "small",
+        "groups": report,
+        "floors": floors_met(report, method_name(2 if 2 in arguments.steps else arguments.steps[0])),
+    }
     if arguments.card:
         from backend.training.small.card import add_figures
 
@@ -114,9 +118,16 @@ def render_methods(clip: FaceClip, rows: tuple[int, list[int]], steps: list[int]
         renderer = CropRenderer(portrait, points, steps=count, runtime=runtime)
         began = time.perf_counter()
         frames = [to_picture(renderer(clip.points[row], clip.aus[row]).picture) for row in wanted]
-        name = f"small, {count} step{'s' if count > 1 else ''}"
-        films[name] = {"frames": frames, "fps": len(wanted) / (time.perf_counter() - began)}
+        films[method_name(count)] = {"frames": frames, "fps": len(wanted) / (time.perf_counter() - began)}
+    plain = CropRenderer(portrait, points, steps=min(steps), runtime=runtime, mouth_interior=0.0)
+    frames = [to_picture(plain(clip.points[row], clip.aus[row]).picture) for row in wanted]
+    films[f"{method_name(min(steps))}, no drawn mouth"] = {"frames": frames}
     return films
+
+
+def method_name(steps: int) -> str:
+    """What a method is called in the tables."""
+    return f"small, {steps} step{'s' if steps > 1 else ''}"
 
 
 def measure(clip: FaceClip, rows: tuple[int, list[int]], film: dict[str, Any], detect: bool) -> dict[str, Any]:
@@ -208,7 +219,7 @@ def print_tables(report: dict[str, dict[str, dict[str, float | None]]]) -> None:
     columns += ("landmarks", "lips", "gap_r", "blink", "identity", "flicker", "fps")
     for group, methods in report.items():
         print(f"\n{GROUPS.get(group, group)} (PSNR and gains over the warp in dB; landmarks and lips in % inter-ocular)")
-        print(f"{'':24}" + "".join(f"{column:>11}" for column in columns))
+        print(f"{'':30}" + "".join(f"{column:>11}" for column in columns))
         for method, values in methods.items():
             cells = (values.get(column) for column in columns)
-            print(f"{method:24}" + "".join(f"{'-' if cell is None else f'{cell:.2f}':>11}" for cell in cells))
+            print(f"{method:30}" + "".join(f"{'-' if cell is None else f'{cell:.2f}':>11}" for cell in cells))

@@ -15,10 +15,12 @@ from drawn_faces import drawn_face, drawn_points
 
 from backend.synthesis.small.conditions import to_picture, to_signed
 from backend.synthesis.small.crop import Crop, resized, shot_crop
+from backend.synthesis.small.mouth import MouthInterior
 from backend.synthesis.small.paste import Paste
 from backend.synthesis.small.raster import landmark_raster
 from backend.synthesis.small.sampler import sample, shot_noise, step_times
 from backend.synthesis.small.warp import GRID, apply_field, landmark_warp, node_centres
+from bridge.landmarks import REGIONS
 
 pytestmark = pytest.mark.unit
 
@@ -134,3 +136,27 @@ def test_paste_changes_nothing_outside_the_crop() -> None:
 def test_colours_survive_the_way_there_and_back() -> None:
     picture = np.random.default_rng(2).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert (to_picture(to_signed(picture)) == picture).all()
+
+
+def test_parted_lips_get_a_dark_interior_and_shut_ones_nothing() -> None:
+    portrait = drawn_face(drawn_points(), 256)
+    picture = to_signed(portrait)
+    mouth = MouthInterior(portrait, drawn_points(), 1.0)
+    assert mouth(picture, drawn_points()) is picture
+    parted = drawn_points(opening=0.06)
+    drawn = mouth(picture, parted)
+    inner = parted[list(REGIONS["lips_inner"])] * 256
+    x, low, high = int(inner[:, 0].mean()), inner[:, 1].min(), inner[:, 1].max()
+    middle = to_picture(drawn)[int((low + 2 * high) / 3), x].mean()
+    assert middle < 0.7 * mouth.skin.mean()
+    outside = np.ones((256, 256), bool)
+    outside[int(low) - 6 : int(high) + 7, int(inner[:, 0].min()) - 6 : int(inner[:, 0].max()) + 7] = False
+    assert (to_picture(drawn)[outside] == portrait[outside]).all()
+
+
+def test_a_portrait_with_an_open_mouth_keeps_its_own() -> None:
+    parted = drawn_points(opening=0.06)
+    portrait = drawn_face(parted, 256)
+    picture = to_signed(portrait)
+    assert MouthInterior(portrait, parted, 1.0)(picture, parted) is picture
+    assert MouthInterior(portrait, drawn_points(), 0.0)(picture, parted) is picture

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .conditions import frame_conditions, to_signed
 from .crop import resized, shot_crop
+from .mouth import STRENGTH, MouthInterior
 from .paste import Paste
 from .runtime import NETWORK_SIDE, Runtime, default_runtime
 from .sampler import sample, shot_noise
@@ -36,13 +37,26 @@ class CropFrame:
 class CropRenderer:
     """Renders the square crop of one shot frame after frame, each conditioned on the one before where the network was trained for that."""
 
-    def __init__(self, portrait: Picture, portrait_points: Array, *, steps: int = 2, seed: int = 0, runtime: Runtime | None = None) -> None:
-        """``portrait``: (256, 256, 3) uint8 crop; ``portrait_points``: (162, 2) crop coordinates."""
+    def __init__(
+        self,
+        portrait: Picture,
+        portrait_points: Array,
+        *,
+        steps: int = 2,
+        seed: int = 0,
+        runtime: Runtime | None = None,
+        mouth_interior: float = STRENGTH,
+    ) -> None:
+        """``portrait``: (256, 256, 3) uint8 crop; ``portrait_points``: (162, 2) crop coordinates.
+
+        ``mouth_interior``: strength of the drawn interior, see ``MouthInterior``.
+        """
         self.runtime = runtime or default_runtime()
         self.portrait, self.points, self.steps = portrait, portrait_points, steps
         self.signed = to_signed(portrait)
         self.noise = shot_noise(seed, portrait.shape[0])
         self.previous: Array | None = None
+        self.mouth = MouthInterior(portrait, portrait_points, mouth_interior)
 
     def __call__(self, points: Array, intensities: Array | None) -> CropFrame:
         """The frame at landmarks ``points`` (162, 2), crop coordinates, and AU ``intensities`` (18,) 0..5 or None."""
@@ -55,7 +69,7 @@ class CropRenderer:
         picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
         picture = np.clip(picture, -1, 1)
         self.previous = picture if self.runtime.uses_previous else None
-        return CropFrame(picture, warped, field, warp.kept)
+        return CropFrame(self.mouth(picture, points), warped, field, warp.kept)
 
 
 def render_frames(

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A drawn mouth interior for lips that the portrait shows shut.
+
+The warp has no pixels of an open mouth, and a network trained on few mouths paints the mean of what it saw there, which
+reads as a stretched lip. Where lips part that were shut, a dark interior with a hint of upper teeth and tongue is mixed in.
+It is a drawn stand-in and no likeness; a portrait with an open mouth keeps its own teeth.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.landmarks import (
+    EYE_LEFT,
+    EYE_RIGHT,
+    LIP_INNER_LOWER,
+    LIP_INNER_UPPER,
+    MOUTH_CORNER_LEFT,
+    MOUTH_CORNER_RIGHT,
+    OF_MEDIAPIPE,
+    REGIONS,
+)
+
+Array = NDArray[np.float32]
+# Share of the drawn interior in the mixture. Chosen on people trained on: up to .6 it costs real faces no PSNR; more reads better still.
+STRENGTH = 0.6
+# Of the skin's colour, red, green, blue.
+_DARK = np.array([0.34, 0.22, 0.21], np.float32)
+_TONGUE = np.array([0.62, 0.40, 0.39], np.float32)
+_TEETH = np.array([0.96, 0.93, 0.88], np.float32)  # of the skin's brightness
+_FINE = 4  # the outline is drawn this many times larger
+_FIRST_GAP, _FULL_GAP = 0.03, 0.09  # lip gap in eye distances from which, and at which fully, the interior shows
+_TEETH_HEIGHT, _SMILING_TEETH = 0.055, 0.12  # of the eye distance, upper teeth in speech and in a smile
+_LOWER_TEETH = 0.035  # of the eye distance, once the mouth is well open
+_SMILE = 0.15  # widening of the mouth at which it counts as a smile: teeth show instead of the dark
+
+
+class MouthInterior:
+    """Draws into the frames of one shot."""
+
+    def __init__(self, portrait: NDArray[np.uint8], points: Array, strength: float = STRENGTH) -> None:
+        """``portrait``: (s, s, 3) uint8 crop; ``points``: (162, 2) its landmarks in crop coordinates; ``strength``: 0 (off) to 1."""
+        self.strength = strength
+        self.gap, self.width = _gap(points), _width(points)
+        side = portrait.shape[0]
+        oval = np.zeros((side, side), np.uint8)
+        outline = np.rint(points[list(REGIONS["face_oval"])] * side).astype(np.int32)
+        cv2.fillConvexPoly(oval, cv2.convexHull(outline), 1)
+        skin = portrait[oval > 0]
+        self.skin = np.percentile(skin if len(skin) else portrait.reshape(-1, 3), 60, axis=0).astype(np.float32)
+
+    def __call__(self, picture: Array, points: Array) -> Array:
+        """The picture (3, s, s) float32 -1..1 with the interior mixed in where the lips at ``points`` (162, 2) have newly parted."""
+        gap = _gap(points)
+        new = np.clip((gap - self.gap) / max(gap, 1e-4), 0, 1) * np.clip((gap - _FIRST_GAP) / (_FULL_GAP - _FIRST_GAP), 0, 1)
+        share = self.strength * float(new)
+        if share < 0.01:
+            return picture
+        smile = float(np.clip((_width(points) / self.width - 1) / _SMILE, 0, 1))
+        opening, upper, lower, depth = self._shapes(points, gap, smile, picture.shape[-1])
+        inside = self.skin * (_DARK + (_TONGUE - _DARK) * depth)
+        shown = np.maximum(upper * (0.5 + 0.4 * smile), lower * 0.45)
+        colour = inside * (1 - shown) + self.skin.mean() * _TEETH * shown
+        weight = (opening * share).transpose(2, 0, 1)
+        signed = (colour / np.float32(127.5) - 1).transpose(2, 0, 1)
+        return (picture * (1 - weight) + signed * weight).astype(np.float32)
+
+    @staticmethod
+    def _shapes(points: Array, gap: float, smile: float, side: int) -> tuple[Array, Array, Array, Array]:
+        """Opening, upper teeth, lower teeth and nearness to the lower lip, each (s, s, 1) float32 0..1."""
+        large = side * _FINE
+        opening = np.zeros((large, large), np.uint8)
+        cv2.fillPoly(opening, [np.rint(points[list(REGIONS["lips_inner"])] * large).astype(np.int32)], 255)
+        unit = _eyes(points) * large
+        height = min(_TEETH_HEIGHT + (_SMILING_TEETH - _TEETH_HEIGHT) * smile, (0.5 + 0.4 * smile) * gap)
+        low_height = float(np.clip(gap - 0.1, 0, _LOWER_TEETH))
+        upper = _band(opening, round(height * unit))
+        lower, low = _band(opening, -round(low_height * unit)), _band(opening, -round(0.45 * gap * unit))
+        return _soft(opening, side, 1.0), _soft(upper, side, 0.8), _soft(lower, side, 0.8), _soft(low, side, 2.5)
+
+
+def _band(mask: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+    """The part of a mask within ``height`` rows of its upper edge, or of its lower edge where that is negative."""
+    moved = np.zeros_like(mask)
+    if height > 0:
+        moved[height:] = mask[:-height]
+    elif height < 0:
+        moved[:height] = mask[-height:]
+    else:
+        return moved
+    return np.asarray(cv2.subtract(mask, moved), np.uint8)
+
+
+def _soft(mask: NDArray[np.uint8], side: int, blur: float) -> Array:
+    small = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), blur * side / 256) / 255, np.float32)[..., None]
+
+
+def _eyes(points: Array) -> float:
+    return float(np.linalg.norm(points[OF_MEDIAPIPE[EYE_LEFT[0]]] - points[OF_MEDIAPIPE[EYE_RIGHT[0]]]))
+
+
+def _gap(points: Array) -> float:
+    return float(np.linalg.norm(points[LIP_INNER_UPPER] - points[LIP_INNER_LOWER])) / max(_eyes(points), 1e-6)
+
+
+def _width(points: Array) -> float:
+    return max(float(np.linalg.norm(points[MOUTH_CORNER_LEFT] - points[MOUTH_CORNER_RIGHT])), 1e-6) / max(_eyes(points), 1e-6)
