@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -96,9 +97,14 @@ def voice_table(generator: MotionGenerator, clips: list[Clip], train: list[Clip]
         "energy": measure.scores(measure.energy_follower(train), clips, phones, mean),
     }
     if regressor.is_file():
-        rows["plain regressor"] = measure.scores(predictor(Generator.load(regressor)), clips, phones, mean)
+        rows[f"regressor, {updates(regressor)}"] = measure.scores(predictor(Generator.load(regressor)), clips, phones, mean)
     rows["generator"] = measure.scores(predictor(generator), clips, phones, mean)
     return rows
+
+
+def updates(weights: Path) -> str:
+    """How long a model was trained, from its card: ``800 steps``."""
+    return f"{json.loads(weights.with_suffix('.json').read_text(encoding='utf-8'))['training']['steps']} steps"
 
 
 def au_tables(generator: MotionGenerator, clips: list[Clip]) -> dict[str, list[AuScore]]:
@@ -143,12 +149,12 @@ def _phones(clips: list[Clip], grid: Path) -> list[Any]:
 
 def _print_voice(rows: dict[str, VoiceScores], clips: int) -> None:
     print(f"\nVoice only, {clips} held-out clips")
-    print(f"{'':16} {'gap r':>6} {'p10':>6} {'- wrong':>8} {'lip err':>8} {'lag':>4} {'2nd diff':>9} {'p b m':>6} {'others':>7}")
+    print(f"{'':22} {'gap r':>6} {'p10':>6} {'- wrong':>8} {'lip err':>8} {'lag':>4} {'2nd diff':>9} {'p b m':>6} {'others':>7}")
     for name, row in rows.items():
         lips, others = (f"{value:.2f}" if value is not None else "-" for value in (row.closed_bilabials, row.closed_others))
         wrong = "-" if name == "real clip" else f"{row.voice_share:.2f}"
         voice = f"{row.gap_r:6.3f} {row.gap_r_p10:6.3f} {wrong:>8} {row.lip_error_share:8.2f} {row.best_lag:4.0f}"
-        print(f"{name:16} {voice} {row.second_difference:9.2f} {lips:>6} {others:>7}")
+        print(f"{name:22} {voice} {row.second_difference:9.2f} {lips:>6} {others:>7}")
 
 
 def _print_aus(name: str, rows: list[AuScore]) -> None:

@@ -28,7 +28,7 @@ def page(card: dict[str, Any]) -> str:
     lines += [f"- {data['name']} ({data['licence']}): {data['use']}. {data['credit']}." for data in card["data"]]
     lines += ["", "## Training", "", f"`{training['command']}`: {training['steps']} updates, seed {training['seed']},"]
     lines += [
-        f"{training['one_core_seconds'] / 60:.0f} minutes on one core of a busy two-core machine, no GPU.",
+        f"{training['seconds'] / 60:.0f} minutes by the clock on one thread of a two-core machine that had other work too, no GPU.",
         training.get("note", ""),
         "",
     ]

@@ -51,7 +51,7 @@ def card(trainer: Trainer, variant: str, counts: dict[str, int], note: str = "")
         "data": DATA_CREDITS,
         "training": {
             "command": "python -m backend train motion",
-            "one_core_seconds": round(trainer.seconds),
+            "seconds": round(trainer.seconds),
             "steps": trainer.step,
             "seed": trainer.config.seed,
             "configuration": asdict(trainer.config),
