@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -75,6 +76,9 @@ def chosen_names(choice: argparse.Namespace) -> List[str]:
 def run(choice: argparse.Namespace) -> int:
     """Set up, build the zip, run the suites two at a time, print what came of it."""
     names = chosen_names(choice)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # Started in the background of a shell: the tests' own processes would inherit the deafness and never be interrupted.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     environments = [BACKEND, *(BLENDERS[name] for name in names if name in BLENDERS)]
     set_up(environments)
     if any(name in BLENDERS for name in names):
@@ -120,7 +124,6 @@ def run_suite(suite: Suite, scratch: Path, words: str) -> Suite:
     extra = {
         "AUTTER_HOME": str(scratch / "home"),
         "AUTTER_BACKEND_PYTHON": str(BACKEND.interpreter),
-        "AUTTER_SOURCE": str(ROOT),
         "AUTTER_ZIP": str(release.zip_path()),
         "BLENDER_USER_RESOURCES": str(scratch / "blender"),
         "OMP_NUM_THREADS": "1",
