@@ -18,7 +18,7 @@ from PIL import Image
 picture = Image.open(sys.argv[1]).convert("RGB")
 width = int(sys.argv[3])
 picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(sys.argv[2], optimize=True)
+picture.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=8, dither=Image.Dither.FLOYDSTEINBERG).save(sys.argv[2], optimize=True)
 """
 
 

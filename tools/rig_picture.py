@@ -24,6 +24,18 @@ def strongest_frame(scene: bpy.types.Scene, actor: bpy.types.Object, key: str = 
     return max(range(scene.frame_start, scene.frame_end + 1), key=value)
 
 
+def front_camera(scene: bpy.types.Scene) -> bpy.types.Object:
+    """A camera that sees the face from the front; the picture is drawn from it, it is not in it."""
+    data = bpy.data.cameras.new("Front")
+    data.type, data.ortho_scale = "ORTHO", 3.6
+    camera = bpy.data.objects.new("Front", data)
+    camera.location, camera.rotation_euler = (0.0, -5.0, -0.35), (np.pi / 2, 0.0, 0.0)
+    scene.collection.objects.link(camera)
+    bpy.context.view_layer.update()
+    camera.hide_set(True)
+    return camera
+
+
 def draw(scene: bpy.types.Scene, camera: bpy.types.Object) -> np.ndarray:
     """The 3-D viewport as it would be seen through the camera, (height, width, 4) float32."""
     if hasattr(gpu, "init"):
@@ -40,7 +52,6 @@ def draw(scene: bpy.types.Scene, camera: bpy.types.Object) -> np.ndarray:
     space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = space.overlay.show_cursor = False
     space.overlay.show_relationship_lines = False
     space.shading.type = "SOLID"
-    camera.hide_set(True)
     graph = bpy.context.evaluated_depsgraph_get()
     offscreen = gpu.types.GPUOffScreen(WIDTH, HEIGHT)
     projection = camera.calc_matrix_camera(graph, x=WIDTH, y=HEIGHT)
@@ -71,7 +82,7 @@ def main(zip_path: str, blend: str, out: str) -> None:
     scene.frame_set(strongest_frame(scene, actor))
     bpy.context.view_layer.objects.active = actor
     bpy.ops.object.mode_set(mode="POSE")
-    save(draw(scene, scene.camera), out)
+    save(draw(scene, front_camera(scene)), out)
 
 
 if __name__ == "__main__":

@@ -111,11 +111,11 @@ def draw_waveform(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], sam
     left, top, right, bottom = box
     if not len(samples):
         return
-    columns = np.array_split(np.abs(samples), right - left)
-    loudest = max(float(np.abs(samples).max()), 1e-6)
+    peaks = np.array([column.max() if len(column) else 0.0 for column in np.array_split(np.abs(samples), right - left)])
+    loudest = max(float(np.percentile(peaks, 99.5)), 1e-6)  # a single click must not flatten the rest
     middle = (top + bottom) / 2
-    for x, column in enumerate(columns):
-        half = float(column.max()) / loudest * (bottom - top) / 2 if len(column) else 0.0
+    for x, peak in enumerate(np.minimum(peaks / loudest, 1.0)):
+        half = float(peak) * (bottom - top) / 2
         draw.line([left + x, middle - half, left + x, middle + half], fill=(196, 200, 206))
 
 
