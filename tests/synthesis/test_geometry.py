@@ -17,7 +17,7 @@ from backend.synthesis.small.conditions import to_picture, to_signed
 from backend.synthesis.small.crop import Crop, resized, shot_crop
 from backend.synthesis.small.mouth import MouthInterior
 from backend.synthesis.small.paste import Paste
-from backend.synthesis.small.raster import landmark_raster
+from backend.synthesis.small.raster import face_gate, landmark_raster
 from backend.synthesis.small.sampler import sample, shot_noise, step_times
 from backend.synthesis.small.warp import GRID, apply_field, landmark_warp, node_centres
 from bridge.landmarks import REGIONS
@@ -160,3 +160,10 @@ def test_a_portrait_with_an_open_mouth_keeps_its_own() -> None:
     picture = to_signed(portrait)
     assert MouthInterior(portrait, parted, 1.0)(picture, parted) is picture
     assert MouthInterior(portrait, drawn_points(), 0.0)(picture, parted) is picture
+
+
+def test_the_gate_opens_on_the_face_alone() -> None:
+    gate = face_gate(drawn_points(), 256)
+    inside = np.rint(drawn_points()[list(REGIONS["lips_outer"])] * 256).astype(int)
+    assert gate[inside[:, 1], inside[:, 0]].min() > 0.99
+    assert gate[:8].max() == 0 and gate[:, :8].max() == 0 and gate[:, -8:].max() == 0

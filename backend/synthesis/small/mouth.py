@@ -24,7 +24,8 @@ from bridge.landmarks import (
 )
 
 Array = NDArray[np.float32]
-# Share of the drawn interior in the mixture. Chosen on people trained on: a bit over half keeps most of the PSNR that the network gains there and reads as an open mouth.
+# Share of the drawn interior in the mixture. Chosen on people trained on: a bit over half keeps most of the PSNR that the
+# network gains there and reads as an open mouth.
 STRENGTH = 0.55
 # Of the skin's colour, red, green, blue.
 _DARK = np.array([0.22, 0.12, 0.12], np.float32)

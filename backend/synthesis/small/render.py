@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,7 @@ from .conditions import frame_conditions, to_signed
 from .crop import resized, shot_crop
 from .mouth import STRENGTH, MouthInterior
 from .paste import Paste
+from .raster import face_gate
 from .runtime import NETWORK_SIDE, Runtime, default_runtime
 from .sampler import sample, shot_noise
 from .warp import apply_field, landmark_warp
@@ -64,7 +66,9 @@ class CropRenderer:
         first = to_signed(apply_field(self.portrait, warp.field))
         conditions = frame_conditions(warp, first, self.signed, points, intensities, self.previous)
         fine, coarse, flow, mask = self.runtime.trunk(conditions)
-        field = warp.field + flow.transpose(1, 2, 0)
+        gate = face_gate(points, self.portrait.shape[0])
+        mask = mask * gate
+        field = warp.field + flow.transpose(1, 2, 0) * cv2.resize(gate, flow.shape[1:], interpolation=cv2.INTER_AREA)[..., None]
         warped = to_signed(apply_field(self.portrait, field))
         picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
         picture = np.clip(picture, -1, 1)
