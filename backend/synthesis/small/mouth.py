@@ -35,6 +35,9 @@ _FINE = 4  # the outline is drawn this many times larger
 _FIRST_GAP, _FULL_GAP = 0.03, 0.09  # lip gap in eye distances from which, and at which fully, the interior shows
 _TEETH_HEIGHT, _SMILING_TEETH = 0.055, 0.12  # of the eye distance, upper teeth in speech and in a smile
 _LOWER_TEETH = 0.035  # of the eye distance, once the mouth is well open
+# How far the painted interior's colour must be from the lips', in shares of the skin's, to count as an interior of its own.
+_LIKE_LIPS, _UNLIKE_LIPS = 0.10, 0.28
+_LEAST_DRAWN = 0.3  # share of the drawing that stays even then
 _SMILE = 0.22  # widening of the mouth at which it counts as a smile: teeth show instead of the dark
 
 
@@ -64,9 +67,24 @@ class MouthInterior:
         inside = self.skin * (_DARK + (_TONGUE - _DARK) * depth)
         shown = np.maximum(upper * (0.35 + 0.45 * smile), lower * 0.45)
         colour = inside * (1 - shown) + self.skin.mean() * _TEETH * shown
+        share *= self._need(picture, points, opening)
         weight = (opening * share).transpose(2, 0, 1)
         signed = (colour / np.float32(127.5) - 1).transpose(2, 0, 1)
         return (picture * (1 - weight) + signed * weight).astype(np.float32)
+
+    def _need(self, picture: Array, points: Array, opening: Array) -> float:
+        """How much of the drawing the frame needs, 0..1: all of it where the opening is painted like the lips round it."""
+        side = picture.shape[-1]
+        lips = np.zeros((side, side), np.uint8)
+        for region, value in (("lips_outer", 1), ("lips_inner", 0)):
+            cv2.fillPoly(lips, [np.rint(points[list(REGIONS[region])] * side).astype(np.int32)], value)
+        inner = opening[..., 0] > 0.8
+        if not (inner.any() and lips.any()):
+            return 1.0
+        pixels = (picture.transpose(1, 2, 0) + 1) * np.float32(127.5)
+        difference = (pixels[inner].mean(0) - pixels[lips > 0].mean(0)) / np.maximum(self.skin, 1)
+        distance = float(np.linalg.norm(difference))
+        return float(np.clip(1 - (1 - _LEAST_DRAWN) * (distance - _LIKE_LIPS) / (_UNLIKE_LIPS - _LIKE_LIPS), _LEAST_DRAWN, 1))
 
     @staticmethod
     def _shapes(points: Array, gap: float, smile: float, side: int) -> tuple[Array, Array, Array, Array]:
