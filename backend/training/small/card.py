@@ -48,6 +48,7 @@ def write_page(weights: Path) -> None:
     lines += [f"- {credit}" for credit in card.get("credits", [])]
     lines += ["", f"Licence of the weights: {card.get('licence', '')}.", "", "## Training", ""]
     lines.append(f"`{card.get('command', '')}`, seed {card.get('seed')}: {card.get('minutes')} minutes, {card.get('images')} images.")
+    lines += ["", *card.get("notes", [])]
     lines += ["", "## Limits", "", str(card.get("limits", "")), ""]
     if "figures" in card:
         lines += ["## Figures", "", "Printed by `python -m backend evaluate --stage synthesis --tier small`.", ""]
