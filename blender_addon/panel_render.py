@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel "Render": the render and its choices."""
+
+from __future__ import annotations
+
+import bpy
+
+from .panel_drawing import TabPanel
+
+
+class RenderPanel(TabPanel):
+    """The render and its choices."""
+
+    bl_label = "Render"
+    bl_order = 4
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Button first, choices below."""
+        layout, settings = self.layout, context.scene.autter
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator("autter.render", icon="RENDER_ANIMATION")
+        header, body = layout.panel("autter_quality", default_closed=True)
+        header.label(text="Quality and Output")
+        if body is not None:
+            body.use_property_split = True
+            body.use_property_decorate = False
+            for name in ("tier", "steps", "crop_size", "label", "output_folder"):
+                body.prop(settings, name)
