@@ -9,7 +9,7 @@ import bpy
 from bpy.props import FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from . import actors, au_table, backend_link, compat, curves, panel_state, use_results
+from . import actors, au_keys, backend_link, compat, curves, panel_state, use_results
 from .bridge.facs import AU_KEYS
 from .bridge.faults import Fault
 from .jobs import Job
@@ -142,7 +142,7 @@ class AUTTER_OT_import_aus(ActorOperator, bpy.types.Operator, ImportHelper):
     tolerance: FloatProperty(
         name="Tolerance",
         description="Intensity by which the keys may miss the table; 0 keys every row",
-        default=au_table.TOLERANCE,
+        default=au_keys.TOLERANCE,
         min=0,
         max=1,
     )
@@ -151,7 +151,8 @@ class AUTTER_OT_import_aus(ActorOperator, bpy.types.Operator, ImportHelper):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Thins each column to keys in the active action."""
         actor = actors.require_actor(context)
-        keys = au_table.read_keys(existing_file(self.filepath, "au-csv-missing", "table"), self.tolerance)
+        path = existing_file(self.filepath, "au-csv-missing", "table")
+        keys = au_keys.read_keys(path, compat.frame_rate(context.scene), self.tolerance)
         first = self.frame_start if self.properties.is_property_set("frame_start") else context.scene.frame_start
         curves.set_keys(actor, keys, first, compat.frame_rate(context.scene))
         context.scene.frame_set(context.scene.frame_current)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 
-from . import actors, au_table, backend_link, build_actor, compat, curves, outputs, sequencer
+from . import actors, au_keys, backend_link, build_actor, compat, curves, outputs, sequencer
 from .bridge import paths
 from .bridge.faults import Fault
 from .build_actor import relative_path
@@ -67,7 +67,7 @@ def furnish(context: bpy.types.Context, actor: bpy.types.Object) -> None:
     else:
         scene.autter.voice_file, scene.autter.voice_frame = relative_path(recording), scene.frame_start
     scene.frame_end = scene.frame_start + max(1, round(seconds * FPS)) - 1
-    curves.set_keys(actor, au_table.read_keys(sample_file(TABLES)), scene.frame_start, compat.frame_rate(scene))
+    curves.set_keys(actor, au_keys.read_keys(sample_file(TABLES), compat.frame_rate(scene)), scene.frame_start, compat.frame_rate(scene))
     scene.frame_set(scene.frame_start)
     build_actor.add_camera(context, actor)
 

@@ -364,11 +364,20 @@ def test_import_aus(addon, tmp_path):
     assert values[-1, addon.bridge.facs.AU_KEYS.index("AU28")] == 3
 
 
+def test_import_aus_by_frame_numbers(addon, tmp_path):
+    """A table without times is one of the scene's frames; German spreadsheets and rows without a face are read too."""
+    actor = faces.actor(addon, tmp_path)
+    bpy.context.scene.render.fps = 25
+    (tmp_path / "aus.csv").write_text("frame;success;AU12_r\n1;1;0,0\n2;0;5,0\n3;1;2,5\n")
+    bpy.ops.autter.import_aus(filepath=str(tmp_path / "aus.csv"), frame_start=1)
+    values, _ = addon.curves.sample_aus(actor, range(1, 4))
+    assert values[:, addon.bridge.facs.AU_KEYS.index("AU12")] == pytest.approx([0, 1.25, 2.5], abs=0.3)
+
+
 @pytest.mark.parametrize(
     "text, code",
     [
         ("frame,timestamp,smile\n1,0,1\n", "au-csv-columns"),
-        ("frame,AU12_r\n1,1\n", "au-csv-time"),
         ("timestamp,AU12_r\n0,1\n0,1\n", "au-csv-time"),
         ("timestamp,AU12_r\n0,nan\n", "au-not-finite"),
         ("timestamp,AU12_r\n0,much\n", "au-not-finite"),
