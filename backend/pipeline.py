@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from bridge import VERSION
 from bridge.faults import Fault
+from bridge.reuse import Reuse
 from bridge.shot import RenderSettings, Shot, Track, Voice
 
 from .portrait.cache import forget_faces, load_face, load_portrait
 from .portrait.detect import PortraitFace
 from .speech.load import RECORDING_RATE, is_silent, load_recording, load_voice
+from .stitch import check_movie, stitched
 from .tracks import check_portrait
 from .video.label import labelled
 from .video.write import check_target, metadata_comment, write_movie
@@ -64,6 +66,7 @@ class RenderReport:
     version: str
     cancelled: bool = False
     notes: list[str] = field(default_factory=list)
+    made: int | None = None  # frames that were made where the others were taken over from a former take
 
 
 def predict(shot: Shot, progress: Progress) -> Track:
@@ -96,12 +99,14 @@ def render(
     frames: tuple[int, int] | None = None,
     preview: Preview | None = None,
     keep_partial: bool = False,
+    reuse: Reuse | None = None,
 ) -> RenderReport:
     """Writes the movie of a track, with the shot's voice.
 
     ``frames``: rows (first, end) of the track, end not included; the sound is cut to them. ``preview`` gets every frame
     (height, width, 3) uint8. A Fault ``cancelled`` raised in ``progress`` ends the work and leaves no file, or with
-    ``keep_partial`` a movie of the frames done so far. Raises the faults of the voice, the portrait, the weights and the file.
+    ``keep_partial`` a movie of the frames done so far. ``reuse``: frames that are taken over from a former movie instead of being made.
+    Raises the faults of the voice, the portrait, the weights and the file.
     """
     started = time.monotonic()
     shot, track = shot.checked(), track.checked()
@@ -114,9 +119,12 @@ def render(
     progress(0, end - first, "loading the renderer")
     watch = _Watch(progress, end - first, preview, keep_partial)
     pictures = labelled(images) if shot.render.label else images
+    if reuse is not None:
+        pictures = _stitched(shot, track, reuse.checked(len(track.landmarks)), first, end, size)
     tags = {"title": Path(out).stem, "comment": metadata_comment(shot.seed, shot.render.tier)}
     written = write_movie(out, watch.watched(pictures), track.fps, end - first, sound, tags, RECORDING_RATE)
-    return _report(shot, track, Path(out), size, written, time.monotonic() - started, watch.cancelled)
+    made = None if reuse is None else end - first - sum(max(0, min(b, end) - max(a, first)) for a, b, _ in reuse.runs)
+    return _report(shot, track, Path(out), size, written, time.monotonic() - started, watch.cancelled, made)
 
 
 def preview_frame(shot: Shot, track: Track, frame: int, progress: Progress) -> NDArray[np.uint8]:
@@ -185,7 +193,9 @@ def _motion_generator() -> MotionGenerator:
     return MotionGenerator.load()
 
 
-def _report(shot: Shot, track: Track, out: Path, size: tuple[int, int], written: int, seconds: float, cancelled: bool) -> RenderReport:
+def _report(
+    shot: Shot, track: Track, out: Path, size: tuple[int, int], written: int, seconds: float, cancelled: bool, made: int | None = None
+) -> RenderReport:
     return RenderReport(
         path=str(out),
         frames=written,
@@ -200,6 +210,7 @@ def _report(shot: Shot, track: Track, out: Path, size: tuple[int, int], written:
         version=VERSION,
         cancelled=cancelled,
         notes=shot_notes(shot),
+        made=made,
     )
 
 
@@ -243,6 +254,17 @@ def _start_synthesis(shot: Shot, track: Track, first: int, end: int) -> tuple[ND
         image, track.portrait_landmarks, track.landmarks, track.aus, first_frame=first, frame_count=end - first, **choices
     )
     return image, iter(images)
+
+
+def _stitched(shot: Shot, track: Track, reuse: Reuse, first: int, end: int, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """The rows ``first`` to ``end``, of which only those that are not taken over are made. Kept frames carry their label already."""
+    check_movie(reuse, size, track.fps)
+
+    def draw(start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
+        images = _start_synthesis(shot, track, start, stop)[1]
+        return labelled(images) if shot.render.label else images
+
+    return stitched(draw, reuse, first, end, size)
 
 
 def _checked_range(frames: tuple[int, int] | None, count: int) -> tuple[int, int]:

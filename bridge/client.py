@@ -22,6 +22,7 @@ from . import paths
 from .faults import Fault
 from .messages import Message, pack_shot
 from .process import START_SECONDS, STOP_SECONDS, RestartLimiter, child_environment, command_line
+from .reuse import Reuse
 from .session import Ended, Session
 from .shot import Shot, Track
 
@@ -52,6 +53,15 @@ class Event:
     job: int | None
     header: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TakeMemory:
+    """Where a render remembers how it came about: ``folder`` of the take, ``project`` folder, ``record`` of plain data."""
+
+    folder: Path
+    project: Path | None = None
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 class Client:
@@ -120,18 +130,33 @@ class Client:
         frames: tuple[int, int] | None = None,
         *,
         keep_partial: bool = False,
+        reuse: Reuse | None = None,
+        memory: TakeMemory | None = None,
     ) -> int:
         """Result: header ``path``, ``seconds``, ``report``. ``frames``: first row and the row after the last, None for all.
 
         ``keep_partial``: a cancelled render ends with a result, a movie of the frames done so far (``report["cancelled"]``).
+        ``reuse``: frames that are taken over from a former movie. ``memory``: where to write what made the take.
         """
         more: dict[str, Any] = {"out_path": str(out_path), "keep_partial": keep_partial}
+        if reuse is not None:
+            more["reuse"] = {"path": reuse.path, "runs": [list(run) for run in reuse.runs]}
+        if memory is not None:
+            more.update(folder=str(memory.folder), project=str(memory.project or ""), record=memory.record)
         more["frames"] = None if frames is None else [int(frames[0]), int(frames[1])]
         return self._request("render", lambda: _extended(pack_shot(shot, track), more))
 
-    def preview_frame(self, shot: Shot, track: Track, frame: int) -> int:
-        """One rendered frame (a row of the track). Result: array ``image``, (height, width, 3) uint8."""
-        more = {"frame": int(frame)}
+    def capture(self, path: str | Path) -> int:
+        """A video of a face. Result: ``Track.from_message(event.header, event.arrays)``, with estimated AUs."""
+        text = str(path)
+        return self._request("capture", lambda: ({"path": text}, {}))
+
+    def preview_frame(self, shot: Shot, track: Track, frame: int, *, small: bool = False) -> int:
+        """One rendered frame (a row of the track). Result: array ``image``, (height, width, 3) uint8.
+
+        ``small``: at most 512 pixels wide and high, for a quick look.
+        """
+        more = {"frame": int(frame), "small": small}
         return self._request("preview_frame", lambda: _extended(pack_shot(shot, track), more))
 
     def cancel(self, job: int) -> None:

@@ -10,14 +10,19 @@ The header is ``{"kind": str, "job": int | None, ...fields, "arrays": [{"name", 
 | hello | protocol, version | hello: protocol and the fields of status |
 | portrait | path | result: portrait_size; landmarks (162, 2), mesh (478, 3) |
 | predict | a shot (see ``pack_shot``) | result: a track, as ``Track.to_message`` makes it |
-| render | a shot and a track, out_path, frames [first, end] or None, keep_partial | preview: image; result: path, seconds, report |
-| preview_frame | a shot and a track, frame | result: image (height, width, 3) uint8 |
+| capture | path of a video | result: a track |
+| render | a shot and a track, out_path, and any of the fields below | preview: image; result: path, seconds, report |
+| preview_frame | a shot and a track, frame, small | result: image (height, width, 3) uint8; ``small``: at most 512 pixels wide and high |
 | cancel | job | failed, with the code ``cancelled`` |
 | status, free_memory | | status: state, running, waiting, device, memory_mb, version, python, pid |
 | shutdown | | the backend ends |
 
-The four that are jobs are answered with queued (ahead), started, progress (done, total, eta_s, phase) and at last with
+The five that are jobs are answered with queued (ahead), started, progress (done, total, eta_s, phase) and at last with
 result or failed (code, sentence, hint, log_tail). The first message must be hello.
+
+Further fields of render: ``frames`` [first row, row after the last]; ``keep_partial``: a cancelled render leaves what is done; ``reuse``
+{path, runs [[first, end, frame of the movie], ...]}: frames to take over from a former movie; ``folder``: where to remember the take
+(``shot_folder.py``), with ``record``, plain data, and ``project``, the folder whose files are named relative to it.
 """
 
 from __future__ import annotations
@@ -43,7 +48,7 @@ MOST_DIMENSIONS = 8
 LONGEST_NAME = 64
 LARGEST_JOB = 2**53  # the integers that every JSON reader keeps exact
 
-REQUESTS = frozenset(("hello", "portrait", "predict", "render", "preview_frame", "cancel", "status", "free_memory", "shutdown"))
+REQUESTS = frozenset(("hello", "portrait", "predict", "render", "preview_frame", "capture", "cancel", "status", "free_memory", "shutdown"))
 EVENTS = frozenset(("hello", "queued", "started", "progress", "preview", "result", "failed", "status"))
 _RESERVED = frozenset(("kind", "job", "arrays"))
 _PREFIX = struct.Struct("<4sI")

@@ -14,13 +14,17 @@ from bridge.facs import AU_COUNT
 from bridge.faults import Fault
 from bridge.shot import HEAD_NEUTRAL, Shot, Track
 
-from . import options
+from . import job, options
 from .animate import say
 from .progress import ProgressBar
 
 
 def add_arguments(parser: argparse.ArgumentParser, words: list[str]) -> None:
-    """Options of ``render``."""
+    """Options of ``render``. With ``--job`` the folder has what the others would say."""
+    if job.is_wanted(words):
+        job.add_arguments(parser)
+        return
+    parser.epilog = "A job that was exported from Blender is rendered with: render --job FOLDER"
     options.add_portrait_argument(parser)
     parser.add_argument("--track", required=True, metavar="NPZ", help="landmark track made for this portrait")
     options.add_voice_arguments(parser)
@@ -34,6 +38,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Renders and says what was made."""
     from .. import pipeline, tracks
 
+    if hasattr(arguments, "job"):
+        return job.run(arguments)
     settings = options.render_settings(arguments)
     pipeline.check_render_settings(settings)
     track = tracks.read_track(arguments.track)

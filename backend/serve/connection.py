@@ -17,7 +17,7 @@ from bridge.versions import check_addon
 from .jobs import Job, JobQueue
 from .outbox import Outbox
 
-JOB_KINDS = frozenset(("portrait", "predict", "render", "preview_frame"))
+JOB_KINDS = frozenset(("portrait", "predict", "render", "preview_frame", "capture"))
 HELLO_SECONDS = 10.0
 log = logging.getLogger("autter.serve")
 

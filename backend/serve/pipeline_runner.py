@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.reuse import Reuse
 from bridge.shot import Shot, Track
 
 from .memory import give_back_heap
@@ -43,6 +44,12 @@ class PipelineRunner:
 
         return pipeline.predict(shot, progress)
 
+    def capture(self, path: Path, progress: ProgressCallback) -> Track:
+        """Landmarks, motion and estimated AUs of a video of a face."""
+        from backend import pipeline
+
+        return pipeline.track_movie(path, progress)
+
     def render(
         self,
         shot: Shot,
@@ -53,11 +60,13 @@ class PipelineRunner:
         frames: tuple[int, int] | None,
         keep_partial: bool,
         preview: PreviewCallback,
+        reuse: Reuse | None = None,
     ) -> Fields:
         """Writes the movie."""
         from backend import pipeline
 
-        return plain(pipeline.render(shot, track, out, progress, frames=frames, preview=preview, keep_partial=keep_partial))
+        report = pipeline.render(shot, track, out, progress, frames=frames, preview=preview, keep_partial=keep_partial, reuse=reuse)
+        return plain(report)
 
     def preview_frame(self, shot: Shot, track: Track, frame: int, progress: ProgressCallback) -> NDArray[np.uint8]:
         """One frame of the movie."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a job does: the pipeline behind the four requests. Heavy imports wait until the first job needs them."""
+"""What a job does: the pipeline behind the requests. Heavy imports wait until the first job needs them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.reuse import Reuse
 from bridge.shot import Shot, Track
 
 Fields = dict[str, Any]
@@ -30,6 +31,9 @@ class Runner(Protocol):
     def predict(self, shot: Shot, progress: ProgressCallback) -> Track:
         """The landmark track of a shot."""
 
+    def capture(self, path: Path, progress: ProgressCallback) -> Track:
+        """Landmarks, motion and estimated AUs of a video of a face."""
+
     def render(
         self,
         shot: Shot,
@@ -40,8 +44,12 @@ class Runner(Protocol):
         frames: tuple[int, int] | None,
         keep_partial: bool,
         preview: PreviewCallback,
+        reuse: Reuse | None = None,
     ) -> Fields:
-        """Writes a movie. The report that goes into the result. ``keep_partial``: a cancelled render leaves what is done."""
+        """Writes a movie. The report that goes into the result. ``keep_partial``: a cancelled render leaves what is done.
+
+        ``reuse``: frames that are taken over from a former movie.
+        """
 
     def preview_frame(self, shot: Shot, track: Track, frame: int, progress: ProgressCallback) -> NDArray[np.uint8]:
         """One frame, (height, width, 3) uint8 RGB."""

@@ -7,19 +7,17 @@ import logging
 import time
 import traceback
 from collections import deque
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bridge.faults import Fault
 from bridge.messages import Message, unpack_shot, unpack_track
 
 from .jobs import Chore, Job, JobQueue, Progress, cancelled
+from .render_job import path_of, render, smaller
 from .runner import Runner
 
-LONGEST_PREVIEW_SIDE = 512
 TAIL_LINES = 60
 log = logging.getLogger("autter.serve")
 
@@ -80,39 +78,20 @@ def run_one(job: Job, runner: Runner, tail: LogTail) -> Message:
 
 
 def _run(job: Job, runner: Runner) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    request, progress = job.request, Progress(job)
+    request = job.request
+    if request.kind == "render":
+        return render(job, runner), {}
+    progress = Progress(job)
     if request.kind == "portrait":
-        return runner.portrait(_path(request, "path"), progress)
+        return runner.portrait(path_of(request, "path"), progress)
+    if request.kind == "capture":
+        return runner.capture(path_of(request, "path"), progress).to_message()
     shot = unpack_shot(request)
     if request.kind == "predict":
         return runner.predict(shot, progress).to_message()
     track = unpack_track(request)
-    if request.kind == "preview_frame":
-        return {}, {"image": runner.preview_frame(shot, track, _frame(request, track), progress)}
-    out, started = _path(request, "out_path"), time.monotonic()
-
-    def preview(image: NDArray[np.uint8]) -> None:
-        if progress.preview_due():
-            job.tell("preview", {}, {"image": smaller(image)})
-
-    choices: dict[str, Any] = {"frames": _frames(request, track), "keep_partial": request.fields.get("keep_partial") is True}
-    report = runner.render(shot, track, out, progress, preview=preview, **choices)
-    return {"path": str(out), "seconds": round(time.monotonic() - started, 3), "report": report}, {}
-
-
-def smaller(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``image`` (height, width, 3) with its longer side at most 512 pixels, by whole steps: for a quick look only."""
-    step = -(-max(image.shape[:2]) // LONGEST_PREVIEW_SIDE)
-    return np.ascontiguousarray(image[::step, ::step], np.uint8)
-
-
-def _path(request: Message, name: str) -> Path:
-    value = request.fields.get(name)
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise Fault("path-invalid", f"The request names no proper {name.replace('_', ' ')}.", "Choose the file again.")
-    if not Path(value).is_absolute():  # the backend's current folder means nothing to the animator
-        raise Fault("path-invalid", f"The path {value!r} is not absolute.", "Save the .blend file, or choose the file again.")
-    return Path(value)
+    image = runner.preview_frame(shot, track, _frame(request, track), progress)
+    return {}, {"image": smaller(image) if request.fields.get("small") is True else image}
 
 
 def _frame(request: Message, track: Any) -> int:
@@ -120,19 +99,6 @@ def _frame(request: Message, track: Any) -> int:
     if type(value) is not int or not 0 <= value < len(track.landmarks):
         raise Fault("frame-invalid", f"There is no frame {value} in a track of {len(track.landmarks)} frames.", "Predict the shot again.")
     return value
-
-
-def _frames(request: Message, track: Any) -> tuple[int, int] | None:
-    value = request.fields.get("frames")
-    if value is None:
-        return None
-    if isinstance(value, list) and len(value) == 2 and all(type(item) is int for item in value):
-        first, end = value
-        if 0 <= first < end <= len(track.landmarks):
-            return first, end
-    raise Fault(
-        "frame-invalid", f"The range {value} does not lie in a track of {len(track.landmarks)} frames.", "Choose a range inside the shot."
-    )
 
 
 def _unexpected(error: BaseException, tail: LogTail) -> Fault:

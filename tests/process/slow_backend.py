@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ class SlowRunner:
         landmarks = np.arange(shot.frame_count * 324, dtype=np.float32).reshape(-1, 162, 2)
         return Track(landmarks, np.zeros_like(landmarks), shot.fps, (640, 480), landmarks[0], shot.au_values)
 
-    def render(self, shot, track, out, progress, *, frames, keep_partial, preview):
+    def render(self, shot, track, out, progress, *, frames, keep_partial, preview, reuse=None):
         partial = out.with_suffix(".partial")
         partial.write_bytes(b"half")
         try:
@@ -46,6 +47,11 @@ class SlowRunner:
             raise
         os.replace(partial, out)
         return {"frames": len(track.landmarks)}
+
+    def capture(self, path, progress):
+        self._act(path.name, progress)
+        landmarks = np.ones((3, 162, 2), np.float32)
+        return Track(landmarks, np.zeros_like(landmarks), Fraction(30), (640, 480), landmarks[0], np.zeros((3, 18), np.float32))
 
     def preview_frame(self, shot, track, frame, progress):
         return np.full((48, 64, 3), frame, np.uint8)
