@@ -11,6 +11,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -45,16 +46,30 @@ def watch(ended: Callable[[str], None], *, child: bool) -> None:
 
 
 def handle_signals(ended: Callable[[str], None]) -> None:
-    """Ends orderly on SIGTERM, SIGINT and SIGHUP. Main thread only."""
+    """Ends orderly on SIGTERM, SIGINT and SIGHUP. Main thread only.
 
-    def handle(received: int, _frame: object) -> None:
-        # In a thread: the main thread may at this moment hold the very lock that `ended` needs.
-        _start(lambda: ended(signal.Signals(received).name))
+    A handler in Python runs only when the main thread next runs bytecode, and a signal that comes just before that thread
+    falls asleep in a lock would wait with it. The wake-up descriptor is written by the handler in C, so a thread that reads
+    it hears every signal at once.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup and the shell's & are respected
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    for number in numbers:
+        signal.signal(number, _nothing)
+    _start(lambda: _watch_signals(heard, told, ended))
 
-    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup and the shell's & are respected
-            signal.signal(number, handle)
+
+def _nothing(_received: int, _frame: object) -> None:
+    """The signal has been told through the wake-up descriptor already."""
+
+
+def _watch_signals(heard: socket.socket, _told: socket.socket, ended: Callable[[str], None]) -> None:
+    """Waits for signals' numbers; ``_told`` is held here so that the descriptor stays open as long as somebody listens."""
+    while received := heard.recv(1):
+        ended(signal.Signals(received[0]).name)
 
 
 def limit_ending(seconds: float) -> None:

@@ -119,3 +119,29 @@ def test_by_hand_it_makes_a_token_and_shows_it() -> None:
     process.terminate()
     assert process.wait(SECONDS) == 0
     process.stdout.close()
+
+
+SLEEPER = """
+import os, signal, threading
+from backend.serve.lifeline import handle_signals
+handle_signals(lambda reason: os._exit(0 if reason == "SIGTERM" else 1))
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("asleep", flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="threads' signal masks are POSIX's")
+def test_a_signal_is_heard_while_the_main_thread_sleeps_through_it() -> None:
+    """As when a signal comes just before the main thread falls asleep: a handler in Python would not run until it wakes."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", SLEEPER], env=environment, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    process.terminate()
+    try:
+        assert process.wait(SECONDS) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
