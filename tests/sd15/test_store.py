@@ -42,7 +42,7 @@ def put(folder: Path, chosen: catalogue.WeightSet, without: str = "") -> None:
 
 def test_the_catalogue_is_whole() -> None:
     for chosen in catalogue.WEIGHT_SETS.values():
-        assert set(chosen.parts) <= set(catalogue.PARTS)
+        assert set(chosen.parts) <= set(catalogue.PARTS) and chosen.family in ("aniportrait", "echomimic")
     for part in catalogue.PARTS.values():
         assert part.licence and part.licence_address.startswith("https://") and part.about > 0 and len(part.files) <= 2
         for form in (form for forms in part.files for form in forms):
@@ -65,12 +65,16 @@ def test_a_folder_of_the_users_comes_first_and_is_taken_as_it_is(tmp_path: Path,
     put(tmp_path / "mine", catalogue.WEIGHT_SETS["echomimic_pose"])
     monkeypatch.setenv("AUTTER_SD15", str(tmp_path / "mine"))
     found = store.find_weights()
-    assert found.chosen.key == "echomimic_pose" and found.parts["pose_encoder"].weights.name == "face_locator_pose.pth"
-    assert found.parts["vae"].own and found.folder is None
+    assert found.chosen.key == "echomimic_pose" and found.parts["face_locator"].weights.name == "face_locator_pose.pth"
+    assert found.parts["vae"].own and found.unet_config is None
     put(tmp_path / "mine", catalogue.WEIGHT_SETS["aniportrait"])
     assert store.find_weights().chosen.key == "aniportrait" and store.find_weights("echomimic_pose").chosen.key == "echomimic_pose"
-    (tmp_path / "mine" / "sd15.json").write_text("{}")
-    assert store.find_weights().folder == tmp_path / "mine" and store.find_weights("echomimic_pose").folder is None
+    before = store.find_weights().stamp()
+    config = tmp_path / "mine" / "unet" / "config.json"
+    config.parent.mkdir()
+    config.write_text("{}")
+    assert store.find_weights().paths()["unet_config"] == config and store.find_weights().stamp() != before
+    assert store.find_weights().paths()["vae"].is_dir() and store.find_weights().paths()["pose_guider"].name == "pose_guider.pth"
     monkeypatch.setenv("AUTTER_SD15", str(tmp_path / "nowhere"))
     with pytest.raises(Fault, match="nowhere"):
         store.find_weights()

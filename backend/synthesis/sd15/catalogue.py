@@ -54,6 +54,7 @@ class WeightSet:
 
     key: str
     title: str
+    family: str  # "aniportrait" or "echomimic": which networks, and how landmarks are drawn
     parts: tuple[str, ...]
 
 
@@ -144,10 +145,10 @@ CHECKPOINTS = (
     _checkpoint("aniportrait.denoising_unet", "AniPortrait: denoiser", _ANI, "denoising_unet.pth", 3_438_000_000),
     _checkpoint("aniportrait.motion_module", "AniPortrait: motion", _ANI, "motion_module.pth", 1_818_000_000),
     _checkpoint("aniportrait.reference_unet", "AniPortrait: reference", _ANI, "reference_unet.pth", 3_438_000_000),
-    _checkpoint("aniportrait.pose_encoder", "AniPortrait: landmarks", _ANI, "pose_guider.pth", 670_000_000),
+    _checkpoint("aniportrait.pose_guider", "AniPortrait: landmarks", _ANI, "pose_guider.pth", 670_000_000),
     # EchoMimic's sizes follow from its parameter counts (float32).
     _checkpoint("echomimic_pose.reference_unet", "EchoMimic: reference", _ECHO, "reference_unet_pose.pth", 3_262_000_000),
-    _checkpoint("echomimic_pose.pose_encoder", "EchoMimic: landmarks", _ECHO, "face_locator_pose.pth", 4_400_000),
+    _checkpoint("echomimic_pose.face_locator", "EchoMimic: landmarks", _ECHO, "face_locator_pose.pth", 4_400_000),
     _checkpoint("echomimic_pose.denoising_unet", "EchoMimic: denoiser", _ECHO, "denoising_unet_pose.pth", 3_400_000_000),
     _checkpoint("echomimic_pose.motion_module", "EchoMimic: motion", _ECHO, "motion_module_pose.pth", 1_818_000_000),
     _checkpoint("echomimic_pose_acc.denoising_unet", "EchoMimic, few steps: denoiser", _ECHO, "denoising_unet_pose_acc.pth", 3_400_000_000),
@@ -160,17 +161,18 @@ def _of(name: str, *keys: str) -> tuple[str, ...]:
     return tuple(f"{name}.{key}" for key in keys)
 
 
-_ECHO_SHARED = ("vae", "tiny_decoder", *_of("echomimic_pose", "reference_unet", "pose_encoder"))
-_ANI_PARTS = _of("aniportrait", "denoising_unet", "motion_module", "reference_unet", "pose_encoder")
+_ECHO_SHARED = ("vae", "tiny_decoder", *_of("echomimic_pose", "reference_unet", "face_locator"))
+_ANI_PARTS = _of("aniportrait", "denoising_unet", "motion_module", "reference_unet", "pose_guider")
 WEIGHT_SETS = {
     chosen.key: chosen
     for chosen in (
-        WeightSet("aniportrait", "AniPortrait", ("vae", "image_encoder", "tiny_decoder", *_ANI_PARTS)),
+        WeightSet("aniportrait", "AniPortrait", "aniportrait", ("vae", "image_encoder", "tiny_decoder", *_ANI_PARTS)),
         WeightSet(
             "echomimic_pose_acc",
             "EchoMimic, few steps",
+            "echomimic",
             (*_ECHO_SHARED, *_of("echomimic_pose_acc", "denoising_unet", "motion_module")),
         ),
-        WeightSet("echomimic_pose", "EchoMimic", (*_ECHO_SHARED, *_of("echomimic_pose", "denoising_unet", "motion_module"))),
+        WeightSet("echomimic_pose", "EchoMimic", "echomimic", (*_ECHO_SHARED, *_of("echomimic_pose", "denoising_unet", "motion_module"))),
     )
 }

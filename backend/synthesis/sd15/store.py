@@ -11,19 +11,19 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge import paths
 from bridge.faults import Fault
 
-from .catalogue import GIGABYTE, PARTS, WEIGHT_SETS, Part, WeightSet
+from .catalogue import BASE_PARTS, GIGABYTE, PARTS, WEIGHT_SETS, Part, WeightSet
 
 FOLDER_VARIABLE = "AUTTER_SD15"
 FETCHED_NOTES = "fetched.json"
 FETCH_COMMAND = "python -m backend doctor --tier sd15 --fetch"
-TRAINED_MARK = "sd15.json"  # the configuration that our own training leaves beside its weights
-TRAINED = WeightSet("autter", "trained here", ())
+_UNET_CONFIGS = ("unet/config.json", "stable-diffusion-v1-5/unet/config.json", "sd-image-variations-diffusers/unet/config.json")
+BASE_KEYS = tuple(part.key for part in BASE_PARTS)
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,21 @@ class FoundPart:
 
 @dataclass(frozen=True)
 class Weights:
-    """A complete set. ``parts`` by role (``vae``, ``denoising_unet`` ...), or the one ``folder`` that ``train sd15`` wrote."""
+    """A complete set. ``parts`` by role (``vae``, ``denoising_unet`` ...). ``unet_config``: None means Stable Diffusion 1.5's own."""
 
     chosen: WeightSet
-    parts: dict[str, FoundPart] = field(default_factory=dict)
-    folder: Path | None = None
+    parts: dict[str, FoundPart]
+    unet_config: Path | None
+
+    def paths(self) -> dict[str, Path]:
+        """A file for each checkpoint and a folder for each base part, as ``load_models`` takes them."""
+        found = {role: part.folder if role in BASE_KEYS else part.weights for role, part in self.parts.items()}
+        return found if self.unet_config is None else {**found, "unet_config": self.unet_config}
+
+    def stamp(self) -> list[list[object]]:
+        """What changes when any of the files does."""
+        files = sorted({path for part in self.parts.values() for path in part.files.values()} | set(filter(None, (self.unet_config,))))
+        return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 
 def own_folder() -> Path | None:
@@ -87,20 +97,12 @@ def missing_parts(chosen: WeightSet) -> list[Part]:
 
 
 def find_weights(key: str = "") -> Weights:
-    """A complete set: the one asked for, else one trained here, else the first that is complete, in the catalogue's order.
+    """A complete set: the one asked for, or the first that is complete, in the catalogue's order.
 
     Raises Fault ``weights-unknown``, or ``weights-missing``, which says what is missing, how large it is and where to put it.
     """
-    if key and key not in (*WEIGHT_SETS, TRAINED.key):
-        raise Fault("weights-unknown", f"There are no weights named {key!r}.", f"Choose {', '.join((*WEIGHT_SETS, TRAINED.key))}.")
-    if key in ("", TRAINED.key):
-        folder = trained_folder()
-        if folder is not None:
-            return Weights(TRAINED, folder=folder)
-        if key:
-            raise Fault(
-                "weights-missing", "There are no weights of your own yet.", f"Train them, or name their folder in {FOLDER_VARIABLE}."
-            )
+    if key and key not in WEIGHT_SETS:
+        raise Fault("weights-unknown", f"There are no weights named {key!r}.", f"Choose {', '.join(WEIGHT_SETS)}.")
     candidates = [WEIGHT_SETS[key]] if key else list(WEIGHT_SETS.values())
     for chosen in candidates:
         if not [part for part in missing_parts(chosen) if part.needed]:
@@ -108,10 +110,13 @@ def find_weights(key: str = "") -> Weights:
     raise _missing_fault(min(candidates, key=lambda chosen: sum(part.needed for part in missing_parts(chosen))))
 
 
-def trained_folder() -> Path | None:
-    """A folder that ``train sd15`` wrote: the user's own, or ``trained`` in the store."""
-    own = own_folder()
-    return next((folder for folder in (own, store_folder() / "trained") if folder and (folder / TRAINED_MARK).is_file()), None)
+def unet_config_file() -> Path | None:
+    """A configuration of the UNet that differs from Stable Diffusion 1.5's, where the user's folder or the store has one."""
+    for root in filter(None, (own_folder(), store_folder())):
+        for name in _UNET_CONFIGS:
+            if (root / name).is_file():
+                return root / name
+    return None
 
 
 def _collected(chosen: WeightSet) -> Weights:
@@ -119,7 +124,7 @@ def _collected(chosen: WeightSet) -> Weights:
     for part in found.values():
         if not part.own:
             check_sizes(part)
-    return Weights(chosen, found)
+    return Weights(chosen, found, unet_config_file())
 
 
 def check_sizes(found: FoundPart) -> None:
