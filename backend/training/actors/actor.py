@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from .dentition import arch_shifts, fully_open, head_rotation
 from .expression import SHAPES
 from .geometry import Surface, compose, neck_pivot, neck_share, smooth_normals, turn_head
 from .identity import Person, neutral_head
@@ -20,6 +21,7 @@ Float = NDArray[np.float32]
 _LOWEST_DRAWN = 3.2  # decimetres: nothing below the chest is drawn
 _EYES = "low-poly"
 _ROUNDNESS = 0.75
+_SKULL_POINTS = 300  # topmost vertices, which no expression moves
 
 
 class Material(Enum):
@@ -48,10 +50,13 @@ class Piece:
     surface: Surface
     fitted: FittedMesh | None  # None: the head mesh itself
     refinement: tuple[NDArray[np.int64], Float] | None = None  # vertices (n, k) and weights (n, k) that a finer grid hangs on
+    shift: Float | None = None  # (n, 3) or (3,), decimetres along the head's own axes
 
-    def vertices(self, base: Float) -> Float:
-        """Vertices of this mesh on the posed head ``base``."""
+    def vertices(self, base: Float, rotation: Float) -> Float:
+        """Vertices of this mesh on the posed head ``base``, which is turned by ``rotation`` (3, 3)."""
         points = base if self.fitted is None else self.fitted.positions(base)
+        if self.shift is not None:
+            points = points + self.shift @ rotation.T
         if self.refinement is not None:
             index, weights = self.refinement
             points = np.einsum("nk,nkc->nc", weights, points[index])
@@ -78,6 +83,8 @@ class Actor:
         self.share = neck_share(parts.vertices)
         self.pivot = neck_pivot(parts.vertices, self.neutral)
         self.pieces = _pieces(parts, person, self.neutral)
+        self.skull = np.argsort(-self.neutral[:, 1])[:_SKULL_POINTS]
+        self._seat_teeth()
 
     def head(
         self, aus: Float, visemes: Float | None = None, gaze: Float | None = None, angles: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -95,12 +102,24 @@ class Actor:
     def posed(self, base: Float) -> list[PosedPiece]:
         """Every piece on the posed head mesh ``base``."""
         result = []
+        rotation = head_rotation(self.neutral[self.skull], base[self.skull])
         for piece in self.pieces:
-            vertices = piece.vertices(base)
+            vertices = piece.vertices(base, rotation)
             normals = smooth_normals(vertices, piece.surface.vertex_triangles())
             source = piece.surface.source
             result.append(PosedPiece(piece, vertices[source], normals[source]))
         return result
+
+    def _seat_teeth(self) -> None:
+        """Moves the arches and the tongue to where this person has them."""
+        dentition, dropped = self.person.dentition, self.head(fully_open())
+        for index, piece in enumerate(self.pieces):
+            if piece.fitted is None or piece.material not in (Material.TOOTH, Material.TONGUE):
+                continue
+            shift = np.array(dentition.tongue, np.float32)
+            if piece.material is Material.TOOTH:
+                shift = arch_shifts(piece.fitted.positions(self.neutral), piece.fitted.positions(dropped), dentition)
+            self.pieces[index] = replace(piece, shift=shift)
 
 
 def rounded(posed: PosedPiece) -> PosedPiece:
@@ -122,10 +141,9 @@ def rounded(posed: PosedPiece) -> PosedPiece:
 def _pieces(parts: Parts, person: Person, neutral: Float) -> list[Piece]:
     clothes = parts.fitted[person.clothes] if person.clothes else None
     pieces = [_skin(parts, person, neutral, clothes)]
-    white = (1.0, 1.0, 1.0)
     pieces.append(_eyes(parts, person, neutral))
-    pieces.append(_worn(parts, person.teeth, Material.TOOTH, "teeth_teeth", white, neutral))
-    pieces.append(_worn(parts, "tongue01", Material.TONGUE, "tongue_tongue01_diffuse", white, neutral))
+    pieces.append(_worn(parts, person.teeth, Material.TOOTH, "teeth_teeth", person.dentition.teeth_tint, neutral))
+    pieces.append(_worn(parts, "tongue01", Material.TONGUE, "tongue_tongue01_diffuse", person.dentition.tongue_tint, neutral))
     if person.clothes:
         pieces.append(_worn(parts, person.clothes, Material.CLOTH, f"clothes_{person.clothes}_diffuse", person.clothes_tint, neutral))
     red, green, blue = np.sqrt(np.asarray(person.hair_tint)) * 0.8

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .dentition import Dentition, draw_dentition
 from .expression import SHAPES
 from .mesh_points import mouth_cavity, seal_lips
 from .parts import Parts
@@ -50,6 +51,7 @@ class Person:
     teeth: str
     clothes: str | None
     clothes_tint: tuple[float, float, float] = field(default=(1.0, 1.0, 1.0))
+    dentition: Dentition = field(default_factory=Dentition)
 
 
 def draw_person(parts: Parts, seed: int) -> Person:
@@ -76,6 +78,7 @@ def draw_person(parts: Parts, seed: int) -> Person:
         teeth=str(random.choice(_TEETH)),
         clothes=_draw_clothes(parts, random, female),
         clothes_tint=_tint(random, 0.25),
+        dentition=draw_dentition(seed),
     )
 
 

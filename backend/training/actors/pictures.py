@@ -189,6 +189,9 @@ def _draw_aus(random: np.random.Generator) -> Float:
     if random.random() < 0.35:  # open mouths are what a warp cannot paint
         aus[AU_INDEX["AU25"]] = max(aus[AU_INDEX["AU25"]], random.uniform(1.0, 5.0))
         aus[AU_INDEX["AU26"]] = max(aus[AU_INDEX["AU26"]], random.uniform(0.0, 4.0))
+    elif random.random() < 0.2:  # smiles that show the teeth
+        for key, least in (("AU12", 2.0), ("AU25", 2.0), ("AU10", 0.0), ("AU26", 0.0)):
+            aus[AU_INDEX[key]] = max(aus[AU_INDEX[key]], random.uniform(least, least + 2.5))
     blink = random.random()
     aus[AU_INDEX["AU45"]] = (
         random.uniform(4.3, 5.0) if blink < 0.12 else random.uniform(0.5, 4.3) if blink < 0.25 else aus[AU_INDEX["AU45"]]
