@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +17,16 @@ from numpy.typing import NDArray
 from bridge import VERSION
 from bridge.faults import Fault
 from bridge.reuse import Reuse
-from bridge.shot import RenderSettings, Shot, Track, Voice
+from bridge.shot import RenderSettings, Shot, Track
 
 from .portrait.cache import forget_faces, load_face, load_portrait
-from .portrait.detect import PortraitFace
-from .speech.load import RECORDING_RATE, is_silent, load_recording, load_voice
+from .prediction import Progress, forget_prediction, predict
+from .speech.load import RECORDING_RATE, load_recording
+from .speech.shot_voice import silent_voice
 from .stitch import check_movie, stitched
 from .tracks import check_portrait
 from .video.label import labelled
 from .video.write import check_target, metadata_comment, write_movie
-
-if TYPE_CHECKING:
-    from .motion.generate import MotionGenerator
 
 __all__ = [
     "RenderReport",
@@ -43,7 +40,6 @@ __all__ = [
     "track_movie",
 ]
 
-Progress = Callable[[int, int, str], None]
 Preview = Callable[[NDArray[np.uint8]], None]
 TIERS = ("small", "sd15")
 _MOST_STEPS = 16
@@ -67,28 +63,6 @@ class RenderReport:
     cancelled: bool = False
     notes: list[str] = field(default_factory=list)
     made: int | None = None  # frames that were made where the others were taken over from a former take
-
-
-def predict(shot: Shot, progress: Progress) -> Track:
-    """The landmark track of a shot.
-
-    ``progress(done, total, phase)`` is called between the steps; a Fault ``cancelled`` raised in it ends the work. Raises the faults of
-    the voice, the portrait and the weights.
-    """
-    shot = shot.checked()
-    progress(0, 3, "reading the voice")
-    samples = _voice(shot)
-    progress(1, 3, "finding the face")
-    face = _shot_face(shot)
-    progress(2, 3, "loading the motion generator")
-    generator = _motion_generator()
-    motion, aus = generator.generate(
-        samples, shot.frame_count, shot.fps, shot.au_values, shot.au_keyed, shot.seed, shot.motion, progress=progress
-    )
-    from .motion.retarget import retarget
-
-    landmarks = retarget(motion, face, shot.head, shot.head_keyed, shot.motion, shot.seed, samples, shot.fps)
-    return Track(landmarks, motion, shot.fps, face.size, face.landmarks, aus).checked()
 
 
 def render(
@@ -155,7 +129,7 @@ def track_movie(path: str | Path, progress: Progress) -> Track:
 
 def shot_notes(shot: Shot) -> list[str]:
     """What is worth telling about a shot though nothing is wrong with it."""
-    if shot.voice and is_silent(_voice(shot)):
+    if shot.voice and silent_voice(shot.voice, float(shot.frame_count / shot.fps)):
         return ["The voice is silent in this shot: the lips move only where Action Units are keyed."]
     return []
 
@@ -178,19 +152,11 @@ def check_render_settings(settings: RenderSettings) -> None:
 
 def free_memory() -> None:
     """Lets go of the models and faces that are kept between jobs."""
-    _motion_generator.cache_clear()
-    _known_voice.cache_clear()
+    forget_prediction()
     forget_faces()
     runtime = sys.modules.get("backend.synthesis.small.runtime")  # not imported for this
     if runtime is not None:
         runtime.default_runtime.cache_clear()
-
-
-@lru_cache(maxsize=1)
-def _motion_generator() -> MotionGenerator:
-    from .motion.generate import MotionGenerator
-
-    return MotionGenerator.load()
 
 
 def _report(
@@ -212,32 +178,6 @@ def _report(
         notes=shot_notes(shot),
         made=made,
     )
-
-
-def _voice(shot: Shot) -> NDArray[np.float32]:
-    """The shot's voice at 16 kHz, remembered for the edits that follow."""
-    return _known_voice(shot.voice, float(shot.frame_count / shot.fps), tuple(_file_state(piece.path) for piece in shot.voice))
-
-
-@lru_cache(maxsize=4)
-def _known_voice(pieces: tuple[Voice, ...], duration: float, states: tuple[tuple[int, int], ...]) -> NDArray[np.float32]:
-    samples = load_voice(pieces, duration)
-    samples.setflags(write=False)
-    return samples
-
-
-def _file_state(path: str) -> tuple[int, int]:
-    """Time of change and size: a file that was written anew is read anew."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
-
-
-def _shot_face(shot: Shot) -> PortraitFace:
-    face = load_face(shot.portrait)
-    return face if shot.portrait_landmarks is None else face.with_landmarks(shot.portrait_landmarks)
 
 
 def _start_synthesis(shot: Shot, track: Track, first: int, end: int) -> tuple[NDArray[np.uint8], Iterator[NDArray[np.uint8]]]:

@@ -118,9 +118,14 @@ class Client:
         text = str(path)
         return self._request("portrait", lambda: ({"path": text}, {}))
 
-    def predict(self, shot: Shot) -> int:
-        """Result: ``Track.from_message(event.header, event.arrays)``. The shot's arrays must not be changed afterwards."""
-        return self._request("predict", lambda: pack_shot(shot))
+    def predict(self, shot: Shot, *, window: tuple[int, int] | None = None, edited: tuple[int, int] | None = None) -> int:
+        """Result: ``Track.from_message(event.header, event.arrays)``. The shot's arrays must not be changed afterwards.
+
+        ``window``: only these rows (first, end) of the shot, as in the whole prediction. ``edited``: rows whose keys changed since the
+        whole was predicted; all rows that they reach come back, to be laid over the old ones (``bridge.edits``).
+        """
+        more = {name: None if rows is None else [int(rows[0]), int(rows[1])] for name, rows in (("window", window), ("edited", edited))}
+        return self._request("predict", lambda: _extended(pack_shot(shot), more))
 
     def render(
         self,

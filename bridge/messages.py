@@ -9,7 +9,7 @@ The header is ``{"kind": str, "job": int | None, ...fields, "arrays": [{"name", 
 |---|---|---|
 | hello | protocol, version | hello: protocol and the fields of status |
 | portrait | path | result: portrait_size; landmarks (162, 2), mesh (478, 3) |
-| predict | a shot (see ``pack_shot``) | result: a track, as ``Track.to_message`` makes it |
+| predict | a shot (see ``pack_shot``), window or edited [first, end] or None | result: a track, as ``Track.to_message`` makes it |
 | capture | path of a video | result: a track |
 | render | a shot and a track, out_path, and any of the fields below | preview: image; result: path, seconds, report |
 | preview_frame | a shot and a track, frame, small | result: image (height, width, 3) uint8; ``small``: at most 512 pixels wide and high |

@@ -72,7 +72,8 @@ class Shot:
     ``head``: (frames, 6) float32, yaw, pitch, roll in degrees (yaw positive turns the face to the image's right, pitch
     positive lifts the chin, roll positive tilts clockwise in the image), x, y in inter-ocular distances (right, down),
     scale 1 = as in the portrait. ``head_keyed``: (frames, 6) bool. ``portrait_landmarks``: (162, 2) float32 in portrait
-    pixels where the animator fitted the rig, else None and the backend finds them.
+    pixels where the animator fitted the rig, else None and the backend finds them. ``au_asymmetry``: (frames, 18) float32 or
+    None (both halves alike): +1 where only the subject's left half follows a keyed two-sided AU, -1 where only the right half.
     """
 
     frame_start: int
@@ -87,6 +88,7 @@ class Shot:
     portrait_landmarks: NDArray[np.float32] | None = None
     motion: MotionSettings = field(default_factory=MotionSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
+    au_asymmetry: NDArray[np.float32] | None = None
 
     @property
     def frame_count(self) -> int:
@@ -112,6 +114,8 @@ class Shot:
         }
         if self.portrait_landmarks is not None:
             arrays["portrait_landmarks"] = np.ascontiguousarray(self.portrait_landmarks, np.float32)
+        if self.au_asymmetry is not None:
+            arrays["au_asymmetry"] = np.ascontiguousarray(self.au_asymmetry, np.float32)
         return header, arrays
 
     @classmethod
@@ -119,7 +123,7 @@ class Shot:
         """The shot that ``to_message`` described. Raises Fault ``shot-invalid`` on anything missing or misshapen."""
         try:
             numerator, denominator = header["fps"]
-            fitted = arrays.get("portrait_landmarks")
+            fitted, sides = arrays.get("portrait_landmarks"), arrays.get("au_asymmetry")
             shot = cls(
                 frame_start=int(header["frame_start"]),
                 fps=Fraction(int(numerator), int(denominator)),
@@ -131,6 +135,7 @@ class Shot:
                 head_keyed=np.asarray(arrays["head_keyed"]).astype(bool),
                 seed=int(header.get("seed", 0)),
                 portrait_landmarks=None if fitted is None else _float32(fitted),
+                au_asymmetry=None if sides is None else _float32(sides),
                 motion=_known_fields(MotionSettings, header.get("motion", {})),
                 render=_known_fields(RenderSettings, header.get("render", {})),
             )
@@ -160,6 +165,8 @@ class Shot:
             ("head", self.head, (frames, len(HEAD_CHANNELS))),
             ("head_keyed", self.head_keyed, (frames, len(HEAD_CHANNELS))),
         )
+        if self.au_asymmetry is not None:
+            shapes += (("au_asymmetry", self.au_asymmetry, (frames, AU_COUNT)),)
         for name, array, shape in shapes:
             if array.shape != shape:
                 raise Fault(
@@ -168,6 +175,8 @@ class Shot:
                     "Update the add-on or the backend so that both match.",
                 )
         check_au_values(self.au_values, self.au_keyed)
+        if self.au_asymmetry is not None and not (np.abs(self.au_asymmetry) <= 1).all():
+            raise Fault("asymmetry-range", "An asymmetry lies outside -1 to 1.", "Change the key, or look for a broken driver.")
         if not np.isfinite(self.head).all():
             raise Fault(
                 "head-not-finite",
@@ -189,6 +198,7 @@ class Track:
     the neutral face in the canonical frame (origin between the outer eye corners, unit their distance, y down).
     ``portrait_landmarks``: (162, 2) float32, the portrait's own, in the track's convention.
     ``portrait_size``: (width, height) in pixels. ``aus``: (frames, 18) float32 0..5, keyed AUs and filled-in free ones.
+    ``first_frame``: row of the shot where the track begins; above 0 where only some of the shot's rows were predicted.
     """
 
     landmarks: NDArray[np.float32]
@@ -197,6 +207,7 @@ class Track:
     portrait_size: tuple[int, int]
     portrait_landmarks: NDArray[np.float32]
     aus: NDArray[np.float32] | None = None
+    first_frame: int = 0
 
     def checked(self) -> Track:
         """This track, or a Fault ``track-invalid`` that says what is wrong."""
@@ -209,6 +220,7 @@ class Track:
             and self.portrait_landmarks.shape == (LANDMARK_COUNT, 2)
             and (self.aus is None or self.aus.shape == (frames, AU_COUNT))
             and min(self.portrait_size) > 0
+            and self.first_frame >= 0
         )
         if not good:
             raise Fault(
@@ -223,7 +235,8 @@ class Track:
 
     def to_message(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Header fields and arrays for the socket."""
-        header = {"fps": [self.fps.numerator, self.fps.denominator], "portrait_size": list(self.portrait_size)}
+        header: dict[str, Any] = {"fps": [self.fps.numerator, self.fps.denominator], "portrait_size": list(self.portrait_size)}
+        header["first_frame"] = self.first_frame
         arrays: dict[str, NDArray[Any]] = {
             "landmarks": np.ascontiguousarray(self.landmarks, np.float32),
             "motion": np.ascontiguousarray(self.motion, np.float32),
@@ -248,6 +261,7 @@ class Track:
                 portrait_size=(int(width), int(height)),
                 portrait_landmarks=_float32(arrays["portrait_landmarks"]),
                 aus=None if aus is None else _float32(aus),
+                first_frame=int(header.get("first_frame", 0)),
             ).checked()
         except ZeroDivisionError:
             raise frame_rate_fault("0") from None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from backend.motion.config import MOTION_RATE
 
 SHORTEST_BLINK, LONGEST_BLINK = 0.12, 0.18
+BLINK_FRAMES = 6  # at 25 a second: how far a blink, and what decides on it, can reach
 _SHORTEST_PAUSE = 0.8
 _FULL = 4.6
 
@@ -31,21 +32,33 @@ def blink_times(seconds: float, blinks_per_minute: float, seed: int) -> NDArray[
     return np.array(rows).reshape(-1, 2)
 
 
-def blink_curve(frames: int, blinks_per_minute: float, seed: int, keyed: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """AU45 of seeded blinks at 25 frames a second, (frames,) float32 in 0..5.
+def blink_curve(
+    frames: int, blinks_per_minute: float, seed: int, keyed: NDArray[np.bool_] | None = None, window: tuple[int, int] | None = None
+) -> NDArray[np.float32]:
+    """AU45 of seeded blinks at 25 frames a second, (frames,) float32 in 0..5, or of the frames of ``window`` (first, end).
 
     A blink shuts in a third of its time and opens in the rest. ``keyed`` (frames,): frames where the animator commands
     AU45; a blink that would touch one, or the frame beside it, is left out.
     """
-    times = np.arange(frames) / MOTION_RATE
-    curve = np.zeros(frames, np.float32)
-    for start, length in blink_times(frames / MOTION_RATE, blinks_per_minute, seed):
-        start = round(start * MOTION_RATE) / MOTION_RATE  # so that the shut lids fall on a frame
-        shut = start + 1.0 / MOTION_RATE
-        rise = np.clip((times - (shut - length / 3)) / (length / 3), 0, 1)
-        fall = np.clip(((shut + length * 2 / 3) - times) / (length * 2 / 3), 0, 1)
-        lid = np.minimum(rise, fall)
+    first, end = window or (0, frames)
+    curve = np.zeros(max(0, end - first), np.float32)
+    for start, length in blink_times(min(frames, end + BLINK_FRAMES) / MOTION_RATE, blinks_per_minute, seed):
+        frame = round(start * MOTION_RATE)  # on a frame, so that the shut lids fall on one
+        low, high = max(0, frame - BLINK_FRAMES), min(frames, frame + BLINK_FRAMES + 1)
+        if high <= first or low >= end:
+            continue
+        lid = _lid(np.arange(low, high), frame, length)
         touched = np.convolve(lid > 0, [1, 1, 1], mode="same") > 0
-        if keyed is None or not (touched & keyed).any():
-            curve = np.maximum(curve, (_FULL * lid * lid * (3 - 2 * lid)).astype(np.float32))
+        if keyed is None or not (touched & keyed[low:high]).any():
+            inside, beyond = max(low, first), min(high, end)
+            part = (_FULL * lid * lid * (3 - 2 * lid)).astype(np.float32)[inside - low : beyond - low]
+            curve[inside - first : beyond - first] = np.maximum(curve[inside - first : beyond - first], part)
     return curve
+
+
+def _lid(places: NDArray[np.int64], frame: int, length: float) -> NDArray[np.float64]:
+    """How far a blink that begins at ``frame`` has shut the lids, 0..1, at frames ``places``."""
+    times, shut = places / MOTION_RATE, (frame + 1) / MOTION_RATE
+    rise = np.clip((times - (shut - length / 3)) / (length / 3), 0, 1)
+    fall = np.clip(((shut + length * 2 / 3) - times) / (length * 2 / 3), 0, 1)
+    return np.minimum(rise, fall)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -32,19 +34,30 @@ def crisp(motion: FloatArray) -> FloatArray:
     return motion
 
 
-def apply_controls(motion: FloatArray, settings: MotionSettings) -> FloatArray:
-    """``motion`` (frames, 162, 2) at 25 a second with the settings applied; neutral settings change nothing."""
+def reach_of_controls(settings: MotionSettings) -> int:
+    """Frames on either side that ``crisp`` and ``apply_controls`` look at."""
+    deviation = max(settings.upper_smoothing, settings.lower_smoothing, 0.0) * _LONGEST_SMOOTHING
+    return 4 + int(4 * deviation + 1)  # gaussian_filter1d cuts off at four standard deviations
+
+
+def apply_controls(motion: FloatArray, settings: MotionSettings, commanded: Callable[[], FloatArray] | None = None) -> FloatArray:
+    """``motion`` (frames, 162, 2) at 25 a second with the settings applied; neutral settings change nothing.
+
+    ``commanded``: gives the share of the motion that keyed AUs make by themselves, (frames, 162, 2). Lip strength leaves that share
+    as it is, and mouth only keeps it everywhere.
+    """
     motion = np.array(motion, np.float32)
+    kept = commanded() if commanded is not None and (settings.lip_strength != 1.0 or settings.mouth_only) else np.zeros_like(motion)
     if settings.lip_strength != 1.0:
-        motion[:, LOWER] *= settings.lip_strength
+        motion[:, LOWER] = kept[:, LOWER] + settings.lip_strength * (motion[:, LOWER] - kept[:, LOWER])
+    if settings.mouth_only:
+        motion[:, UPPER] = kept[:, UPPER]
     _smooth(motion, LOWER, settings.lower_smoothing)
     _smooth(motion, UPPER, settings.upper_smoothing)
     if settings.lip_offset:
         motion[..., 1] += settings.lip_offset * _LIP_OPENING
     if settings.lid_offset:
         motion[..., 1] += settings.lid_offset * _LID_OPENING
-    if settings.mouth_only:
-        motion[:, UPPER] = 0.0
     return motion
 
 

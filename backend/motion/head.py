@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from backend.motion.config import MOTION_RATE
-from backend.motion.resample import motion_frame_count, out_of_motion_rate
-from backend.speech.features import energy_of_rows, speech_features
+from backend.motion.resample import motion_frame_count, motion_window, out_of_motion_rate
+from backend.speech.rows import Energy
 from bridge.shot import HEAD_CHANNELS
 
 FloatArray = NDArray[np.float32]
@@ -20,43 +20,60 @@ FloatArray = NDArray[np.float32]
 _SWAY = np.array([2.6, 1.6, 1.3, 0.022, 0.014, 0.006], np.float32)
 _NOD = np.array([0.0, -2.4, 0.0, 0.0, 0.008, 0.0], np.float32)
 _RAMP_SECONDS = 0.4
+_ENERGY_REACH = 49  # frames that the smoothed energy looks at on either side
 
 
-def idle_head(frames: int, fps: Fraction, energy: FloatArray, seed: int, amount: float) -> FloatArray:
+def idle_head(frames: int, fps: Fraction, energy: Energy, seed: int, amount: float, window: tuple[int, int] | None = None) -> FloatArray:
     """Head motion to add, (frames, 6) float32 in the units of ``bridge.shot.HEAD_CHANNELS``, scale as a difference from 1.
 
-    ``energy``: voice energy at 25 frames a second, (n,) 0..1. Slow seeded sway that grows with the voice, and small nods on its
-    stresses. It starts from rest, and the draw does not depend on the shot's length.
+    ``energy``: the voice's. ``window``: the scene frames (first, end) that are wanted, all where None. Slow seeded sway that grows with
+    the voice, and small nods on its stresses. It starts from rest; neither the shot's length nor the window changes the draw.
     """
+    first, end = window or (0, frames)
     if amount <= 0:
-        return np.zeros((frames, len(HEAD_CHANNELS)), np.float32)
-    count = motion_frame_count(frames, fps)
-    energy = np.pad(np.asarray(energy, np.float32)[:count], (0, max(0, count - len(energy))))
-    lively = gaussian_filter1d(energy, 12.0, mode="nearest")
-    sway = np.stack([_sway(count, seed, channel) for channel in range(len(HEAD_CHANNELS))], axis=1)
-    stress = gaussian_filter1d(energy, 3.0, mode="nearest") - lively
-    rest = np.minimum(np.arange(count) / MOTION_RATE / 0.6, 1.0)[:, None]
-    motion = sway * _SWAY * (0.35 + 0.9 * lively[:, None]) + stress[:, None] * _NOD
-    return out_of_motion_rate((amount * motion * rest * rest * (3 - 2 * rest)).astype(np.float32), frames, fps)
+        return np.zeros((end - first, len(HEAD_CHANNELS)), np.float32)
+    low, high = motion_window(first, end, frames, fps)
+    start, beyond = max(0, low - _ENERGY_REACH), min(high + _ENERGY_REACH, motion_frame_count(frames, fps))
+    heard, inside = energy.between(start, beyond), slice(low - start, high - start)
+    lively = gaussian_filter1d(heard, 12.0, mode="nearest")
+    stress = (gaussian_filter1d(heard, 3.0, mode="nearest") - lively)[inside]
+    places = np.arange(low, high)
+    sway = np.stack([_sway(places, seed, channel) for channel in range(len(HEAD_CHANNELS))], axis=1)
+    rest = np.minimum(places / MOTION_RATE / 0.6, 1.0)[:, None]
+    motion = sway * _SWAY * (0.35 + 0.9 * lively[inside, None]) + stress[:, None] * _NOD
+    return out_of_motion_rate((amount * motion * rest * rest * (3 - 2 * rest)).astype(np.float32), frames, fps, (first, end), low)
 
 
-def _sway(count: int, seed: int, channel: int) -> FloatArray:
-    """Sum of slow sines with drawn phases and periods of 1.7 to 9 s; standard deviation near 1."""
+def _sway(places: NDArray[np.int64], seed: int, channel: int) -> FloatArray:
+    """Sum of slow sines with drawn phases and periods of 1.7 to 9 s, at frames ``places``; standard deviation near 1."""
     generator = np.random.default_rng([seed & 0xFFFFFFFF, 7, channel])
     periods = np.geomspace(1.7, 9.0, 6) * generator.uniform(0.85, 1.15, 6)
     phases = generator.uniform(0, 2 * np.pi, 6)
     sizes = periods / np.sqrt((periods**2).sum() / 2)
-    times = np.arange(count)[:, None] / MOTION_RATE
+    times = places[:, None] / MOTION_RATE
     return (np.sin(2 * np.pi * times / periods + phases) @ sizes).astype(np.float32)
 
 
-def posed_head(head: FloatArray, keyed: NDArray[np.bool_], samples: FloatArray, fps: Fraction, seed: int, amount: float) -> FloatArray:
+def posed_head(
+    head: FloatArray,
+    keyed: NDArray[np.bool_],
+    energy: Energy,
+    fps: Fraction,
+    seed: int,
+    amount: float,
+    window: tuple[int, int] | None = None,
+) -> FloatArray:
     """The head track: keyed channels as commanded, idle motion added to the others, (frames, 6) float32.
 
-    The idle motion fades out within 0.4 s before a keyed span and in after it, so that keys begin without a jump.
+    The idle motion fades out within 0.4 s before a keyed span and in after it, so that keys begin without a jump. ``window``: the
+    frames (first, end) that are wanted, all where None.
     """
-    idle = idle_head(len(head), fps, energy_of_rows(speech_features(samples)), seed, amount) if amount > 0 else np.zeros_like(head)
-    return np.asarray(head + idle * _free_share(keyed, float(fps)), np.float32)
+    first, end = window or (0, len(head))
+    asked = np.asarray(head[first:end], np.float32)
+    if amount <= 0 or keyed.all():
+        return asked
+    idle = idle_head(len(head), fps, energy, seed, amount, (first, end))
+    return np.asarray(asked + idle * _free_share(keyed, float(fps))[first:end], np.float32)
 
 
 def _free_share(keyed: NDArray[np.bool_], fps: float) -> FloatArray:

@@ -15,6 +15,8 @@ from backend.motion.contact import uncrossed
 from backend.motion.face import reference_face
 from backend.motion.head import posed_head
 from backend.motion.neutralise import neutral_shift
+from backend.speech.features import speech_features
+from backend.speech.rows import ArrayRows, Energy
 from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES
 from bridge.shot import MotionSettings
 
@@ -51,6 +53,26 @@ def placed_face(face: PortraitFace) -> PlacedFace:
     return PlacedFace(canonical(turned.astype(np.float32)), (turn @ roll).astype(np.float32), unit, np.asarray(face.landmarks, np.float32))
 
 
+class Retargeter:
+    """Puts canonical motion on one portrait. Its own expression is taken off first; what does not change with time is worked out once."""
+
+    def __init__(self, face: PortraitFace) -> None:
+        self._placed = placed_face(face)
+        self._shift = neutral_shift(self._placed.frontal, face.blendshapes, reference_face())
+        self._neutral = self._placed.frontal + self._shift
+        self._scale = region_scale(self._neutral)
+
+    def landmarks(self, motion: FloatArray, pose: FloatArray) -> FloatArray:
+        """Landmarks (frames, 162, 2) float32 in portrait pixels.
+
+        ``motion``: (frames, 162, 2) of the reference face. ``pose``: (frames, 6) head pose, as ``head.posed_head`` makes it. Motion is
+        scaled to the portrait's mouth, lids and brows, and added before the head turns.
+        """
+        moved = np.zeros((len(motion), *self._neutral.shape), np.float32)
+        moved[..., :2] = motion * self._scale
+        return posed_landmarks(self._placed, _touching(self._neutral, moved) + self._shift, pose)
+
+
 def retarget(
     motion: FloatArray,
     face: PortraitFace,
@@ -61,21 +83,20 @@ def retarget(
     samples: FloatArray,
     fps: Fraction,
 ) -> FloatArray:
-    """Landmarks (frames, 162, 2) float32 in portrait pixels.
+    """Landmarks (frames, 162, 2) float32 in portrait pixels, of a whole shot.
 
     ``motion``: (frames, 162, 2) of the reference face. ``head``: (frames, 6) and ``head_keyed`` (frames, 6), see ``bridge.shot.Shot``;
-    channels that are not keyed get quiet idle motion that follows the voice ``samples`` (16 kHz). The portrait's own expression is
-    taken off first; motion is scaled to its mouth, lids and brows, and added before the head turns. With no motion and a head at
+    channels that are not keyed get quiet idle motion that follows the voice ``samples`` (16 kHz). With no motion and a head at
     rest the track is the neutral portrait, and a portrait at rest stays exactly as it is.
     """
-    placed = placed_face(face)
-    shift = neutral_shift(placed.frontal, face.blendshapes, reference_face())
-    neutral = placed.frontal + shift
-    moved = np.zeros((len(motion), *neutral.shape), np.float32)
-    moved[..., :2] = motion * region_scale(neutral)
-    moved = _touching(neutral, moved) + shift
-    pose = posed_head(head, head_keyed, samples, fps, seed, settings.idle_head)
-    return posed_landmarks(placed, moved, pose)
+    energy = Energy(ArrayRows(speech_features(samples)))
+    pose = posed_head(head, head_keyed, energy, fps, seed, idle_amount(settings))
+    return Retargeter(face).landmarks(motion, pose)
+
+
+def idle_amount(settings: MotionSettings) -> float:
+    """How much idle head motion the settings ask for, 0..1."""
+    return 0.0 if settings.mouth_only else settings.idle_head
 
 
 def posed_landmarks(placed: PlacedFace, displacement: FloatArray, pose: FloatArray) -> FloatArray:

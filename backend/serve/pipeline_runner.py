@@ -38,11 +38,13 @@ class PipelineRunner:
         arrays = {"landmarks": np.asarray(face.landmarks, np.float32), "mesh": np.asarray(face.mesh, np.float32)}
         return {"portrait_size": [int(width), int(height)]}, arrays
 
-    def predict(self, shot: Shot, progress: ProgressCallback) -> Track:
-        """The landmark track of a shot."""
+    def predict(
+        self, shot: Shot, progress: ProgressCallback, *, window: tuple[int, int] | None = None, edited: tuple[int, int] | None = None
+    ) -> Track:
+        """The landmark track of a shot, of a window of it, or of what an edit of some rows reaches."""
         from backend import pipeline
 
-        return pipeline.predict(shot, progress)
+        return pipeline.predict(shot, progress, window, edited)
 
     def capture(self, path: Path, progress: ProgressCallback) -> Track:
         """Landmarks, motion and estimated AUs of a video of a face."""

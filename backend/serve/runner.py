@@ -28,8 +28,10 @@ class Runner(Protocol):
     def portrait(self, path: Path, progress: ProgressCallback) -> tuple[Fields, Arrays]:
         """Fields and arrays of the ``portrait`` result."""
 
-    def predict(self, shot: Shot, progress: ProgressCallback) -> Track:
-        """The landmark track of a shot."""
+    def predict(
+        self, shot: Shot, progress: ProgressCallback, *, window: tuple[int, int] | None = None, edited: tuple[int, int] | None = None
+    ) -> Track:
+        """The landmark track of a shot, of a window of it, or of what an edit of some rows reaches."""
 
     def capture(self, path: Path, progress: ProgressCallback) -> Track:
         """Landmarks, motion and estimated AUs of a video of a face."""

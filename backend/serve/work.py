@@ -88,10 +88,21 @@ def _run(job: Job, runner: Runner) -> tuple[dict[str, Any], dict[str, NDArray[An
         return runner.capture(path_of(request, "path"), progress).to_message()
     shot = unpack_shot(request)
     if request.kind == "predict":
-        return runner.predict(shot, progress).to_message()
+        rows = {name: _rows(request, name, shot.frame_count) for name in ("window", "edited")}
+        return runner.predict(shot, progress, **rows).to_message()
     track = unpack_track(request)
     image = runner.preview_frame(shot, track, _frame(request, track), progress)
     return {}, {"image": smaller(image) if request.fields.get("small") is True else image}
+
+
+def _rows(request: Message, name: str, count: int) -> tuple[int, int] | None:
+    """The rows (first, end) of a shot of ``count`` that a request names, None where it names none."""
+    value = request.fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 2 and all(type(item) is int for item in value) and 0 <= value[0] < value[1] <= count:
+        return value[0], value[1]
+    raise Fault("frame-invalid", f"The {name} {value} does not lie in a shot of {count} frames.", "Choose a range inside the shot.")
 
 
 def _frame(request: Message, track: Any) -> int:

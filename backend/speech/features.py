@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,7 +32,11 @@ _QUIETEST_SPEECH = -6.0
 # Breaths and closures lie far below the vowels: 15 nepers of power (65 dB) under the loud parts are kept.
 _RANGE = 15.0
 _UNIT = 4.5
-_CACHE_FORMAT = 2
+_DIGITAL_SILENCE = -15.0
+_STRETCH = 2000  # columns
+_SHORTEST_VOICE = 50  # columns: less is a click
+_LEAD = (_WINDOW - _HOP) // 2
+CACHE_FORMAT = 3
 _CHUNK_COLUMNS = 6000
 
 
@@ -41,18 +46,30 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     ``samples``: (n,) mono float at 16 kHz, -1..1. There are ceil(n / 640) frames; the last is padded with silence.
     Column k is centred on sample 160 k + 80.
     """
-    frames = max(1, -(-len(samples) // (_HOP * COLUMNS_PER_FRAME)))
-    columns = frames * COLUMNS_PER_FRAME
-    lead = (_WINDOW - _HOP) // 2
-    padded = np.zeros(columns * _HOP + _WINDOW, np.float32)
-    padded[lead : lead + len(samples)] = samples
-    windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:columns]
-    result = np.empty((columns, BANDS), np.float32)
-    for start in range(0, columns, _CHUNK_COLUMNS):  # bounded memory for recordings of half an hour
-        piece = windows[start : start + _CHUNK_COLUMNS] * _hann()
-        power = np.abs(np.fft.rfft(piece, _TRANSFORM)).astype(np.float32) ** 2
-        result[start : start + _CHUNK_COLUMNS] = np.log(power @ mel_filters().T / _WINDOW + _POWER_FLOOR)
-    return result
+    return np.concatenate(list(log_mel_stream([samples])))
+
+
+def log_mel_stream(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """``log_mel`` of a voice that comes in blocks (n,) of any length: pieces of columns, whole frames each."""
+    waiting = np.zeros(_LEAD, np.float32)  # from the first sample of the next column's window on
+    heard, made = 0, 0
+    for block in blocks:
+        heard += len(block)
+        for start in range(0, len(block), _CHUNK_COLUMNS * _HOP):  # bounded memory for recordings of half an hour
+            waiting = np.concatenate([waiting, block[start : start + _CHUNK_COLUMNS * _HOP]])
+            columns = max(0, (len(waiting) - _WINDOW) // _HOP + 1) // COLUMNS_PER_FRAME * COLUMNS_PER_FRAME
+            if columns:
+                yield _columns(waiting, columns)
+                waiting, made = waiting[columns * _HOP :], made + columns
+    columns = max(1, -(-heard // (_HOP * COLUMNS_PER_FRAME))) * COLUMNS_PER_FRAME - made
+    if columns:
+        yield _columns(np.pad(waiting, (0, max(0, (columns - 1) * _HOP + _WINDOW - len(waiting)))), columns)
+
+
+def _columns(samples: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP][:count]
+    power = np.abs(np.fft.rfft(windows * _hann(), _TRANSFORM)).astype(np.float32) ** 2
+    return np.log(power @ mel_filters().T / _WINDOW + _POWER_FLOOR)
 
 
 def normalised_rows(log_power: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,11 +78,29 @@ def normalised_rows(log_power: NDArray[np.float32]) -> NDArray[np.float32]:
     The level of the loud parts is brought to zero, so that gain does not matter; what lies 15 nepers of power
     below it is cut off. Values lie in about -2.3..1.2.
     """
-    energy = band_energy(log_power)[:, None]
-    level = max(float(np.percentile(energy, 95)), _QUIETEST_SPEECH)
-    both = np.concatenate([log_power + 3.0, energy], axis=1) - level
+    return rows_at_level(log_power, voice_level(band_energy(log_power)))
+
+
+def rows_at_level(log_power: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """``normalised_rows`` for columns of a voice whose ``voice_level`` is known."""
+    both = np.concatenate([log_power + 3.0, band_energy(log_power)[:, None]], axis=1) - np.float32(level)
     scaled = (np.maximum(both, -_RANGE) + _UNIT) / _UNIT
     return scaled.reshape(-1, FEATURES).astype(np.float32)
+
+
+def voice_level(energy: NDArray[np.float32]) -> float:
+    """Level of a voice's loud parts from the energy of its columns (columns,), natural logarithm of power.
+
+    The 95th percentile of what is no digital silence, in the loudest stretch of 20 s: a line of speech in a long quiet shot has the
+    level that it would have alone.
+    """
+    stretches = [_heard(energy[start : start + _STRETCH]) for start in range(0, max(1, len(energy) - _STRETCH // 2), _STRETCH // 2)]
+    long_enough = [stretch for stretch in stretches if len(stretch) >= _SHORTEST_VOICE] or [_heard(energy)]
+    return max([_QUIETEST_SPEECH] + [float(np.percentile(stretch, 95)) for stretch in long_enough if len(stretch)])
+
+
+def _heard(energy: NDArray[np.float32]) -> NDArray[np.float32]:
+    return energy[energy > _DIGITAL_SILENCE]
 
 
 def band_energy(log_power: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,7 +126,7 @@ def speech_features(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     samples = np.ascontiguousarray(samples, np.float32)
     digest = hashlib.sha256(samples.tobytes()).hexdigest()[:32]
-    path = cache_dir() / "voice" / f"logmel{_CACHE_FORMAT}-{digest}.npy"
+    path = cache_dir() / "voice" / f"logmel{CACHE_FORMAT}-{digest}.npy"
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError):

@@ -7,7 +7,7 @@ Only the part that lies in the shot is decoded, so a four-second window of a fou
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from . import decode
 SAMPLE_RATE = 16000  # of the voice that is analysed
 RECORDING_RATE = 48000  # of the movie's sound
 SILENCE_PEAK = 1e-4  # -80 dB
+_BLOCK = 20 * SAMPLE_RATE
 _FILTER_MARGIN = 0.05  # seconds read on either side, so that the resampling filter does not ring at the cut
 _QUIETEST_CHANNEL = 1e-4  # energy, relative to the loudest channel, below which a channel is left out of the mix
 _CANCELLED_MIX = 1e-2  # energy, relative to the loudest channel, below which the channels cancel each other
@@ -66,16 +67,37 @@ def is_silent(samples: NDArray[np.float32]) -> bool:
 def _mixed(pieces: Sequence[Voice], duration: float, rate: int, most_channels: int) -> NDArray[np.float32]:
     mix = np.zeros((round(duration * rate), 1), np.float32)
     for piece in pieces:
-        sound, start = _piece(piece, duration, rate, most_channels)
-        sound = sound[: max(len(mix) - start, 0)]
-        if sound.shape[1] > mix.shape[1]:
-            mix = np.repeat(mix, sound.shape[1], axis=1)
-        mix[start : start + len(sound)] += sound  # a mono piece goes to both sides
+        for block, start in _piece(piece, duration, rate, most_channels):
+            sound = block[: max(len(mix) - start, 0)]
+            if sound.shape[1] > mix.shape[1]:
+                mix = np.repeat(mix, sound.shape[1], axis=1)
+            mix[start : start + len(sound)] += sound  # a mono piece goes to both sides
     return mix
 
 
-def _piece(piece: Voice, duration: float, rate: int, most_channels: int) -> tuple[NDArray[np.float32], int]:
-    """The part of one piece that lies in the shot, (n, channels) at ``rate``, and its first sample in the shot."""
+def voice_blocks(pieces: Sequence[Voice], duration: float) -> Iterator[NDArray[np.float32]]:
+    """``load_voice`` in blocks (n,) that follow each other: the memory it needs does not grow with the shot."""
+    count = round(duration * SAMPLE_RATE)
+    places = [_piece(piece, duration, SAMPLE_RATE, 1) for piece in pieces]
+    waiting: list[list[tuple[NDArray[np.float32], int]]] = [[] for _ in pieces]
+    for first in range(0, count, _BLOCK):
+        mix = np.zeros(min(_BLOCK, count - first), np.float32)
+        for source, held in zip(places, waiting, strict=True):
+            while not held or held[-1][1] + len(held[-1][0]) < first + len(mix):
+                if (following := next(source, None)) is None:
+                    break
+                held.append(following)
+            for block, start in held:
+                low, high = max(start, first), min(start + len(block), first + len(mix))
+                if high > low:
+                    mix[low - first : high - first] += block[low - start : high - start, 0]
+            held[:] = [(block, start) for block, start in held if start + len(block) > first + len(mix)]
+        yield mix
+
+
+def _piece(piece: Voice, duration: float, rate: int, most_channels: int) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """The part of one piece that lies in the shot: blocks (n, channels) at ``rate`` that follow each other, each with its first sample
+    in the shot."""
     times = (piece.offset, piece.trim_start, 0.0 if piece.duration is None else piece.duration)
     if not all(math.isfinite(time) for time in times):
         raise Fault(
@@ -88,21 +110,49 @@ def _piece(piece: Voice, duration: float, rate: int, most_channels: int) -> tupl
     before = max(-piece.offset, 0.0)  # part of the piece that lies before the shot
     length = min(length - before, duration - max(piece.offset, 0.0))
     if length <= 0:
-        return np.zeros((0, 1), np.float32), 0
-    sound = _section(Path(piece.path), info, max(piece.trim_start, 0.0) + before, length, rate, most_channels)
-    return sound, round(max(piece.offset, 0.0) * rate)
+        return
+    place = round(max(piece.offset, 0.0) * rate)
+    for block in _section(Path(piece.path), info, max(piece.trim_start, 0.0) + before, length, rate, most_channels):
+        yield block, place
+        place += len(block)
 
 
-def _section(path: Path, info: AudioInfo, start: float, length: float, rate: int, most_channels: int) -> NDArray[np.float32]:
+def _section(path: Path, info: AudioInfo, start: float, length: float, rate: int, most_channels: int) -> Iterator[NDArray[np.float32]]:
+    """``length`` seconds of a file from ``start`` on, in blocks (n, channels) at ``rate``."""
     margin = min(_FILTER_MARGIN, start)
     first = round((start - margin) * info.sample_rate)
     count = round((length + margin + _FILTER_MARGIN) * info.sample_rate)
     weights = _mix_weights(path, info, first, count, most_channels)
-    blocks = [np.nan_to_num(block, posinf=0, neginf=0) @ weights for block in decode.blocks(path, first, count)]
-    sound = np.concatenate(blocks) if blocks else np.zeros((0, weights.shape[1]), np.float32)
-    sound = resampled(sound.astype(np.float32, copy=False), info.sample_rate, rate)
+    mono = ((np.nan_to_num(block, posinf=0, neginf=0) @ weights).astype(np.float32) for block in decode.blocks(path, first, count))
     skip = round(start * rate) - round(first * rate / info.sample_rate)
-    return sound[skip : skip + round(length * rate)]
+    left = round(length * rate)
+    for block in resampled_blocks(mono, info.sample_rate, rate):
+        wanted = block[skip : skip + left]
+        skip = max(0, skip - len(block))
+        left -= len(wanted)
+        if len(wanted):
+            yield wanted
+
+
+def resampled_blocks(blocks: Iterable[NDArray[np.float32]], source_rate: int, rate: int) -> Iterator[NDArray[np.float32]]:
+    """(n, channels) blocks that follow each other at another rate, as ``resampled`` makes the whole."""
+    if source_rate == rate:
+        yield from blocks
+        return
+    common = math.gcd(source_rate, rate)
+    up, down = rate // common, source_rate // common
+    context = -(-(10 * max(up, down) // up + 1) // down) * down  # half the filter that scipy designs, whole steps
+    length = max(1, 10 * source_rate // down) * down
+    waiting: NDArray[np.float32] | None = None
+    lead = 0  # samples at the front of ``waiting`` that have been resampled and are kept as surroundings
+    for block in blocks:
+        waiting = block if waiting is None else np.concatenate([waiting, block])
+        while len(waiting) >= lead + length + context:
+            part = resampled(waiting[: lead + length + context], source_rate, rate)
+            yield part[lead // down * up : (lead + length) // down * up]
+            waiting, lead = waiting[lead + length - context :], context
+    if waiting is not None and len(waiting) > lead:
+        yield resampled(waiting, source_rate, rate)[lead // down * up :]
 
 
 def resampled(sound: NDArray[np.float32], source_rate: int, rate: int) -> NDArray[np.float32]:

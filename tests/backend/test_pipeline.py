@@ -18,8 +18,9 @@ from backend_samples import fault_of, nothing_left, tone_samples, write_wav
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend import pipeline
+from backend import pipeline, prediction
 from backend.portrait.detect import PortraitFace
+from backend.speech.extractor import LogMel
 from backend.video.read import probe_video
 from bridge.faults import Fault
 from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT
@@ -47,7 +48,7 @@ def shot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shot:
     Image.new("RGB", (120, 100), (90, 90, 90)).save(portrait)
     found = face()
     pixels = np.full((100, 120, 3), 90, np.uint8)
-    monkeypatch.setattr(pipeline, "load_face", lambda path: found)
+    monkeypatch.setattr(prediction, "load_face", lambda path: found)
     monkeypatch.setattr(pipeline, "load_portrait", lambda path: (pixels, found))
     voice = write_wav(tmp_path / "voice.wav", tone_samples(16000, FRAMES / 25), 16000)
     return Shot(
@@ -176,30 +177,46 @@ def test_a_track_for_another_portrait(shot: Shot, renderer: dict[str, Any], tmp_
     pipeline.render(fitted, moved, tmp_path / "t.mp4", ignore)
 
 
-def test_predict_hands_everything_on(shot: Shot, monkeypatch: pytest.MonkeyPatch) -> None:
+class Generator:
+    """A stand-in for the motion generator: motion and AUs that say their row."""
+
+    extractor = LogMel()
     asked: dict[str, Any] = {}
 
-    class Generator:
-        def generate(self, samples, frames, fps, au_values, au_keyed, seed, settings, progress=None):  # type: ignore[no-untyped-def]
-            asked.update(samples=samples, frames=frames, fps=fps, seed=seed, settings=settings)
-            progress(frames, frames, "motion")
-            return np.zeros((frames, 162, 2), np.float32), np.ones((frames, 18), np.float32)
+    def pieces(self, given, first, end, progress=None):  # type: ignore[no-untyped-def]
+        self.asked.update(given=given, first=first, end=end)
+        for start in range(first, end, 7):
+            rows = np.arange(start, min(start + 7, end), dtype=np.float32)
+            progress(min(start + 7, end) - first, end - first, "motion")
+            yield start, np.zeros((len(rows), 162, 2), np.float32), np.repeat(rows[:, None], 18, 1)
 
-    def retarget(motion, found, head, head_keyed, settings, seed, samples, fps):  # type: ignore[no-untyped-def]
-        asked.update(landmarks=found.landmarks, mesh=found.mesh)
-        return np.repeat(found.landmarks[None], len(motion), 0)
+    def reached(self, given, first, end):  # type: ignore[no-untyped-def]
+        return max(0, first - 4), min(given.frames, end + 4)
 
-    module = types.ModuleType("backend.motion.retarget")
-    module.retarget = retarget  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "backend.motion.retarget", module)
-    monkeypatch.setattr(pipeline, "_motion_generator", Generator)
+
+def test_predict_hands_everything_on(shot: Shot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUTTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(prediction, "_motion_generator", Generator)
     phases: list[str] = []
     track = pipeline.predict(shot, lambda done, total, phase: phases.append(phase))
-    assert track.landmarks.shape == (FRAMES, 162, 2) and track.portrait_size == (120, 100) and (track.aus == 1).all()
-    assert asked["samples"].shape == (round(FRAMES / 25 * 16000),) and asked["seed"] == 7 and "motion" in phases
+    assert track.landmarks.shape == (FRAMES, 162, 2) and track.portrait_size == (120, 100) and track.first_frame == 0
+    assert np.array_equal(track.aus[:, 0], np.arange(FRAMES)) and "motion" in phases
+    given = Generator.asked["given"]
+    assert len(given.voice) == FRAMES and given.seed == 7 and given.frames == FRAMES
     fitted = face().landmarks + 3
     track = pipeline.predict(replace(shot, portrait_landmarks=fitted), ignore)
-    assert np.array_equal(track.portrait_landmarks, fitted) and np.array_equal(asked["landmarks"], fitted)
+    assert np.array_equal(track.portrait_landmarks, fitted)
+
+
+def test_only_the_rows_that_are_wanted_or_reached(shot: Shot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUTTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(prediction, "_motion_generator", Generator)
+    track = pipeline.predict(shot, ignore, window=(5, 9))
+    assert track.first_frame == 5 and np.array_equal(track.aus[:, 0], np.arange(5, 9))
+    track = pipeline.predict(replace(shot, fps=Fraction(4)), ignore, edited=(9, 11))
+    assert (track.first_frame, len(track.landmarks)) == (5, 10), "what the generator says is more than the head's ramp"
+    for wrong in ({"window": (5, 5)}, {"window": (0, FRAMES + 1)}, {"edited": (-1, 3)}, {"window": (1, 2), "edited": (1, 2)}):
+        assert fault_of(lambda wrong=wrong: pipeline.predict(shot, ignore, **wrong)).code == "frame-invalid"
 
 
 def test_a_silent_voice_is_noted(shot: Shot, renderer: dict[str, Any], tmp_path: Path) -> None:

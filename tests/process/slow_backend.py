@@ -30,10 +30,11 @@ class SlowRunner:
         self._act(path.name, progress)
         return {"portrait_size": [640, 480]}, {"landmarks": np.zeros((162, 2), np.float32), "mesh": np.zeros((478, 3), np.float32)}
 
-    def predict(self, shot, progress):
+    def predict(self, shot, progress, *, window=None, edited=None):
         self._act(Path(shot.portrait).name, progress)
-        landmarks = np.arange(shot.frame_count * 324, dtype=np.float32).reshape(-1, 162, 2)
-        return Track(landmarks, np.zeros_like(landmarks), shot.fps, (640, 480), landmarks[0], shot.au_values)
+        first, end = window or edited or (0, shot.frame_count)
+        landmarks = np.arange(shot.frame_count * 324, dtype=np.float32).reshape(-1, 162, 2)[first:end]
+        return Track(landmarks, np.zeros_like(landmarks), shot.fps, (640, 480), landmarks[0], shot.au_values[first:end], first)
 
     def render(self, shot, track, out, progress, *, frames, keep_partial, preview, reuse=None):
         partial = out.with_suffix(".partial")

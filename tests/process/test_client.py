@@ -288,3 +288,13 @@ def test_the_real_backend_answers(make_client: Maker, tmp_path: Path) -> None:
         assert failed["code"].startswith("image-") and failed["sentence"] and failed["hint"]
     gather(client, lambda _: client.device != "")
     assert client.backend_version == VERSION and client.state is BackendState.READY and client.memory_mb > 50
+
+
+def test_a_window_or_edited_rows_are_asked_for_and_come_back_with_their_place(client):
+    shot = plain_shot("fast", 50)
+    for asked, rows in (({"window": (3, 8)}, (3, 5)), ({"edited": (10, 12)}, (10, 2)), ({}, (0, 50))):
+        result = outcome(client, client.predict(shot, **asked))
+        track = Track.from_message(result.header, result.arrays)
+        assert (track.first_frame, len(track.landmarks)) == rows
+    for wrong in ({"window": (3, 51)}, {"edited": (4, 4)}):
+        assert outcome(client, client.predict(shot, **wrong)).header["code"] == "frame-invalid"
