@@ -8,11 +8,19 @@ import bpy
 from . import (
     backend_link,
     handlers,
+    headless,
+    live_picture,
     operators_actor,
     operators_backend,
+    operators_capture,
+    operators_fit,
+    operators_handles,
     operators_predict,
+    operators_preview,
+    operators_queue,
     operators_render,
     operators_sample,
+    operators_takes,
     operators_voice,
     panels,
     preferences,
@@ -24,9 +32,15 @@ _CLASS_MODULES = (
     preferences,
     operators_backend,
     operators_actor,
+    operators_fit,
+    operators_handles,
     operators_voice,
     operators_predict,
+    operators_capture,
+    operators_preview,
     operators_render,
+    operators_takes,
+    operators_queue,
     operators_sample,
     panels,
 )
@@ -39,12 +53,16 @@ def register() -> None:
         for cls in module.CLASSES:
             bpy.utils.register_class(cls)
     handlers.register()
+    live_picture.register()
+    headless.register()
     ticks.register()
 
 
 def unregister() -> None:
     """Stops the timer first, then the backend, then takes the classes away."""
     ticks.unregister()
+    headless.unregister()
+    live_picture.unregister()
     handlers.unregister()
     backend_link.close()
     for module in reversed(_CLASS_MODULES):

@@ -17,7 +17,7 @@ from . import reports
 from .bridge import paths
 from .bridge.client import BackendState, Client
 from .bridge.faults import Fault
-from .jobs import Job, JobBook, Origin
+from .jobs import Ending, Job, JobBook, Origin
 from .preferences import preferences
 
 STATUS_SECONDS = 5.0
@@ -92,7 +92,7 @@ def start_job(kind: str, send: Callable[[Any], int], where: Origin, details: dic
     """Sends a request and notes its job."""
     number = send(require_client())
     _touch()
-    return book.add(Job(number, kind, where, details))
+    return book.add(Job(number, kind, where, details, send=send))
 
 
 def poll() -> None:
@@ -102,7 +102,9 @@ def poll() -> None:
         return
     before = (_client.state, _client.device, _client.memory_mb)
     for event in _client.poll():
-        book.take_event(event)
+        ended = book.take_event(event)
+        if ended is not None and ended.may_retry() and ended.send is not None:
+            book.reopen(ended, ended.send(_client))
         _touch()
     if before != (_client.state, _client.device, _client.memory_mb):
         _touch()
@@ -169,6 +171,8 @@ def collect_faults() -> list[Fault]:
     book.remove(failed)
     for job in failed:
         reports.note_fault(job.fault)
+        if job.kind in ("render", "capture"):
+            book.endings.append(Ending(job.title, f"{job.title}: {job.fault.sentence}", False))
     if failed:
         _touch()
     return [job.fault for job in failed]

@@ -3,14 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .bridge.client import Event
 from .bridge.faults import Fault
 
-KIND_TITLES = {"portrait": "Finding the face", "predict": "Predicting", "render": "Rendering", "preview_frame": "Previewing"}
+KIND_TITLES = {
+    "portrait": "Finding the face",
+    "predict": "Predicting",
+    "render": "Rendering",
+    "preview_frame": "Previewing",
+    "capture": "Watching the video",
+    "live_picture": "Live picture",
+}
+MOST_RETRIES = 3  # of a job that only waited when the backend died
+MOST_FINISHED = 10  # lines of the list of finished jobs
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,10 @@ class Job:
     cancelling: bool = False
     result: Event | None = None
     fault: Fault | None = None
+    started: bool = False
+    picture: Any = None  # the newest frame of a render, (height, width, 3) uint8
+    send: Callable[[Any], int] | None = field(default=None, repr=False)  # asks a client for the same again
+    retries: int = 0
 
     @property
     def title(self) -> str:
@@ -50,6 +65,11 @@ class Job:
         """0..1; 0 before the first progress."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
+    def may_retry(self) -> bool:
+        """Whether it failed through no doing of its own: it only waited its turn when the backend died."""
+        died = self.fault is not None and self.fault.code == "backend-died"
+        return died and not self.started and not self.cancelling and self.send is not None and self.retries < MOST_RETRIES
+
     def note_progress(self, header: dict[str, Any]) -> None:
         """Takes over a ``progress`` event."""
         self.done, self.total = int(header.get("done") or 0), int(header.get("total") or 0)
@@ -58,10 +78,22 @@ class Job:
         self.phase = str(header.get("phase") or "")
 
 
+@dataclass(frozen=True)
+class Ending:
+    """A line of the list of finished jobs. ``path``: the movie, where there is one."""
+
+    title: str
+    sentence: str
+    good: bool
+    path: str = ""
+    when: float = field(default_factory=time.time)
+
+
 class JobBook:
     """Open jobs by number, results that wait to be used, and results whose file is not open any more."""
 
     def __init__(self) -> None:
+        self.endings: deque[Ending] = deque(maxlen=MOST_FINISHED)
         self.open: dict[int, Job] = {}
         self.finished: list[Job] = []
         self.parked: list[Job] = []
@@ -79,6 +111,10 @@ class JobBook:
             return None
         if event.kind == "progress":
             job.note_progress(event.header)
+        if event.kind in ("started", "progress"):
+            job.started = True
+        if event.kind == "preview":
+            job.picture = event.arrays.get("image")
         if event.kind not in ("result", "failed"):
             return None
         del self.open[job.number]
@@ -130,6 +166,24 @@ class JobBook:
         mine = [job for job in self._mine() if not kinds or job.kind in kinds]
         return mine[-1] if mine else None
 
+    def waiting_and_running(self) -> list[Job]:
+        """Open jobs of every file, the running one first, then in the order in which they will run."""
+        return sorted(self.open.values(), key=lambda job: (not job.started, job.number))
+
+    def reopen(self, job: Job, number: int) -> None:
+        """A job that failed is under way again under another number."""
+        self.remove([job])
+        job.number, job.fault, job.retries = number, None, job.retries + 1
+        self.open[number] = job
+
+    def unpark(self, number: int, origin: Origin) -> Job | None:
+        """Takes a result that waits for another file, to use it here."""
+        job = next((job for job in self.parked if job.number == number), None)
+        if job is not None:
+            self.parked.remove(job)
+            job.origin = origin
+        return job
+
     def remove(self, jobs: Iterable[Job]) -> None:
         """Forgets finished jobs."""
         gone = list(jobs)
@@ -145,5 +199,6 @@ class JobBook:
             self._park(job)
 
     def _park(self, job: Job) -> None:
-        if job.result is not None and job.origin.filepath:
+        # A movie is worth keeping even if the file it was for was never saved.
+        if job.result is not None and (job.origin.filepath or job.kind == "render"):
             self.parked.append(job)

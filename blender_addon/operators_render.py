@@ -6,15 +6,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
-from . import actors, backend_link, compat, outputs, prediction, shots, use_results
-from .bridge.faults import Fault
-from .jobs import Job
-from .operators_base import job_running, no_actor, no_backend
+from . import actors, compat, consent, estimates, prediction, use_results
+from .operators_base import no_actor, no_backend
 from .operators_predict import RangedOperator, no_voice
+from .panel_drawing import draw_text
+from .rendering import request_render
 from .reports import reporting, tell
-from .voices import check_same_rate
+
+DIALOG_WIDTH = 380
+DIALOG_COLUMNS = 54
 
 
 class AUTTER_OT_render(RangedOperator, bpy.types.Operator):
@@ -27,16 +29,40 @@ class AUTTER_OT_render(RangedOperator, bpy.types.Operator):
     filepath: StringProperty(
         name="File", description="Movie to write; empty: a new take in the output folder", subtype="FILE_PATH", options={"SKIP_SAVE"}
     )
+    agreed: BoolProperty(name="Agreed", description=consent.LINE, default=False, options={"SKIP_SAVE"})
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        """Needs an actor that moves, a voice and a backend; one render at a time."""
-        return no_actor(context) or no_voice(context) or _no_motion(context) or no_backend() or job_running("render")
+        """Needs an actor that moves, a voice and a backend. What is asked for during another render waits its turn."""
+        return no_actor(context) or no_voice(context) or no_motion(context) or no_backend()
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """A dialog: how long it will take and how much memory, what to choose, and once the line of consent."""
+        manager = context.window_manager
+        self.asked = True
+        return manager.invoke_props_dialog(self, width=DIALOG_WIDTH, title="Render to Sequencer", confirm_text="Render")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """The dialog."""
+        layout, settings = self.layout, context.scene.autter
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for name in ("tier", "steps", "crop_size", "label"):
+            layout.prop(settings, name)
+        for line in estimates.lines(context, actors.find_actor(context), self.frames(context)):
+            draw_text(layout, context, line.text, line.icon, DIALOG_COLUMNS)
+        actor = actors.find_actor(context)
+        if actor is not None and not consent.is_given(actor):
+            box = layout.box()
+            box.use_property_split = False
+            box.prop(self, "agreed", text=consent.LINE)
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Samples the rig and sends it off; the strips are made when the movie is finished."""
         actor = actors.require_actor(context, self.actor)
+        if getattr(self, "asked", False) or self.agreed:
+            consent.require(actor, self.agreed)
         out = Path(bpy.path.abspath(self.filepath)) if self.filepath else None
         job = request_render(context, actor, self.frames(context), out)
         if self.waits():
@@ -44,7 +70,8 @@ class AUTTER_OT_render(RangedOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _no_motion(context: bpy.types.Context) -> str:
+def no_motion(context: bpy.types.Context) -> str:
+    """Reason: nothing to see."""
     actor = actors.find_actor(context)
     return "" if actor is not None and moves(actor) else "The actor does not move yet; Predict first"
 
@@ -57,25 +84,6 @@ def moves(actor: bpy.types.Object) -> bool:
     if data is None:
         return False
     return any(curve.data_path.startswith("pose.bones") for curve in compat.iterate_curves(data.action, compat.assigned_slot(data)))
-
-
-def request_render(context: bpy.types.Context, actor: bpy.types.Object, frames: range, out: Path | None) -> Job:
-    """A render under way."""
-    sequencer_scene = compat.sequencer_scene(context)
-    check_same_rate(sequencer_scene, context.scene)
-    if out is None:
-        out = outputs.next_take(outputs.takes_folder(context.scene), actor.name)
-    else:
-        outputs.writable(out.parent)
-        if out.suffix.lower() != ".mp4":
-            raise Fault(
-                "movie-type", f"A take is an .mp4 file, not {out.suffix or 'a file without ending'}.", "Give a name that ends in .mp4."
-            )
-    shot = shots.make_shot(context, actor, frames)
-    track = shots.make_track(context, actor, frames)
-    details = {"shot": shot, "path": str(out), "sequencer_scene": sequencer_scene.name}
-    where = backend_link.origin(context.scene, actor)
-    return backend_link.start_job("render", lambda client: client.render(shot, track, out), where, details)
 
 
 CLASSES = (AUTTER_OT_render,)

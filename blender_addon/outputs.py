@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from pathlib import Path
 
 import bpy
@@ -14,20 +15,20 @@ from .preferences import preferences
 
 
 def takes_folder(scene: bpy.types.Scene) -> Path:
-    """The scene's output folder, else ``autter`` beside the .blend, else the preferences' folder, else the user's data folder.
+    """``takes_place``, made if absent. Fault ``folder-read-only`` where nothing can be written."""
+    return writable(takes_place(scene))
 
-    It is made if absent. Fault ``folder-read-only`` where nothing can be written.
-    """
+
+def takes_place(scene: bpy.types.Scene) -> Path:
+    """The scene's output folder, else ``autter`` beside the .blend, else the preferences' folder, else the user's data folder."""
     chosen = preferences()
     if scene.autter.output_folder:
-        folder = Path(bpy.path.abspath(scene.autter.output_folder))
-    elif bpy.data.filepath:
-        folder = Path(bpy.data.filepath).parent / "autter"
-    elif chosen is not None and chosen.output_folder:
-        folder = Path(bpy.path.abspath(chosen.output_folder))
-    else:
-        folder = paths.user_data_dir() / "takes"
-    return writable(folder)
+        return Path(bpy.path.abspath(scene.autter.output_folder))
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath).parent / "autter"
+    if chosen is not None and chosen.output_folder:
+        return Path(bpy.path.abspath(chosen.output_folder))
+    return paths.user_data_dir() / "takes"
 
 
 def writable(folder: Path) -> Path:
@@ -46,11 +47,11 @@ def writable(folder: Path) -> Path:
     return folder
 
 
-def next_take(folder: Path, actor_name: str) -> Path:
-    """A file name that is not taken: ``<actor>_take001.mp4``."""
+def next_take(folder: Path, actor_name: str, spoken_for: Container[Path] = ()) -> Path:
+    """A file name that is taken neither on disk nor by a job under way: ``<actor>_take001.mp4``."""
     stem = bpy.path.clean_name(actor_name) or "actor"
     for number in range(1, 10000):
         path = folder / f"{stem}_take{number:03d}.mp4"
-        if not path.exists():
+        if not path.exists() and path not in spoken_for and not path.with_suffix(".take").exists():
             return path
     raise Fault("takes-full", f"{folder} holds 9999 takes of {actor_name}.", "Move some of them away or choose another output folder.")

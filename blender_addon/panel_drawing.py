@@ -29,11 +29,11 @@ def columns_of(context: bpy.types.Context) -> int:
     return max(20, int(region.width / (7.5 * context.preferences.system.ui_scale)) - 4)
 
 
-def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
-    """A paragraph of labels, the icon before its first line."""
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE", columns: int = 0) -> None:
+    """A paragraph of labels, the icon before its first line. ``columns``: characters in a line, 0 for what the sidebar holds."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(wrapped(text, columns_of(context))):
+    for number, line in enumerate(wrapped(text, columns or columns_of(context))):
         column.label(text=line, icon=icon if number == 0 else ("BLANK1" if icon != "NONE" else "NONE"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from . import takes_state
 from .panel_drawing import TabPanel
 
 
@@ -20,6 +21,13 @@ class RenderPanel(TabPanel):
         row = layout.row()
         row.scale_y = 1.4
         row.operator("autter.render", icon="RENDER_ANIMATION")
+        state = takes_state.current(context)
+        row = layout.row(align=True)
+        row.operator("autter.preview_frame", icon="RENDER_STILL")
+        row.prop(settings, "live_picture", text="", icon="PLAY")
+        row.operator("autter.show_portrait", text="", icon="USER")
+        if state.previewed:
+            layout.label(text=state.previewed, icon="IMAGE_DATA")
         header, body = layout.panel("autter_quality", default_closed=True)
         header.label(text="Quality and Output")
         if body is not None:

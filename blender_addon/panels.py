@@ -13,6 +13,7 @@ from .panel_aus import ChannelPanel, UnitsPanel
 from .panel_backend import BackendPanel
 from .panel_predict import PredictPanel
 from .panel_render import RenderPanel
+from .panel_takes import QueuePanel, TakesPanel
 from .panel_voice import VoicePanel
 
 _SPACES = {"VIEW_3D": "VIEW3D", "SEQUENCE_EDITOR": "SEQUENCER"}
@@ -22,6 +23,8 @@ _SECTIONS = (
     ("voice", VoicePanel),
     ("predict", PredictPanel),
     ("render", RenderPanel),
+    ("takes", TakesPanel),
+    ("queue", QueuePanel),
     ("units", UnitsPanel),
 )
 _GROUPS = (("upper", "Upper Face"), ("lower", "Lower Face"), ("head", "Head"))

@@ -42,7 +42,13 @@ class AutterObjectSettings(bpy.types.PropertyGroup):
         name="Unit", description="Portrait pixels per armature unit: the distance between the outer eye corners", default=1.0
     )
     origin: FloatVectorProperty(name="Origin", description="Portrait pixel at which the armature's origin lies", size=2)
+    consent: StringProperty(name="Consent", description="What was said about the right to animate this face, and when")
     seed: IntProperty(name="Seed", description="Another seed gives another take of everything that is free", min=0, default=0)
+    is_fitted: BoolProperty(name="Fitted", description="The landmarks were put right by hand")
+    fitting: BoolProperty(name="Being Fitted", description="The animation steps aside while landmarks are put right")
+    fit_action: PointerProperty(name="Action Aside", description="The animator's action during Fit Rig", type=bpy.types.Action)
+    fit_slot: StringProperty(name="Slot Aside", description="Its slot")
+    fit_nla: BoolProperty(name="NLA Aside", description="Whether NLA tracks played before Fit Rig", default=True)
 
 
 class AutterSceneSettings(bpy.types.PropertyGroup):
@@ -95,6 +101,11 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
         name="Visible Label",
         description="Write into the picture that it is synthetic; the file's metadata always says so",
         default=_RENDER.label,
+    )
+    live_picture: BoolProperty(
+        name="Live Picture",
+        description="The portrait in the viewport follows the playhead and every edit: small tier, one step, kept frames play at once",
+        default=False,
     )
     output_folder: StringProperty(
         name="Output", description="Folder of finished takes; empty: autter beside the .blend, or the folder in the preferences",

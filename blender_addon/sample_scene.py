@@ -59,6 +59,7 @@ def new_scene(context: bpy.types.Context) -> bpy.types.Scene:
 def furnish(context: bpy.types.Context, actor: bpy.types.Object) -> None:
     """Voice and keys for the sample's actor, and the frame range to hold them."""
     scene, recording = context.scene, sample_file(RECORDINGS)
+    actor.autter.consent = "A made-up face that comes with AUtter"
     seconds = _seconds(recording)
     if compat.can_make_sound_strips():
         strip = sequencer.add_voice_strip(scene, recording, scene.frame_start)
@@ -84,7 +85,7 @@ def _seconds(recording: Path) -> float:
 def next_job(context: bpy.types.Context, job: Job) -> Job | None:
     """What follows a finished job of the sample: after the portrait the prediction, after that the render."""
     from .operators_predict import request_prediction
-    from .operators_render import request_render
+    from .rendering import request_render
 
     steps = job.details.get("steps", ())
     if not steps:

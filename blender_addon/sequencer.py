@@ -11,7 +11,6 @@ from typing import Any
 import bpy
 
 from . import compat
-from .actors import is_actor
 from .bridge import VERSION
 from .bridge.faults import Fault
 from .bridge.shot import Shot
@@ -66,14 +65,17 @@ def add_voice_strip(scene: bpy.types.Scene, path: Path, frame: int, channel: int
     return strip
 
 
-def add_take(scene: bpy.types.Scene, movie: Path, shot: Shot, actor_name: str, report: dict[str, Any]) -> tuple[Any, Any]:
+def add_take(scene: bpy.types.Scene, movie: Path, shot: Shot, actor_name: str, report: dict[str, Any], skip: int = 0) -> tuple[Any, Any]:
     """The movie strip of a finished take, and its sound strip (None where this Blender has no sound).
+
+    ``skip``: frames of the shot before the movie's first.
 
     The take's sound is muted where a voice strip already sounds there, so that nothing is heard twice.
     """
     editor = scene.sequence_editor_create()
     strips = compat.strips_of(editor)
-    first, end = shot.frame_start, shot.frame_start + shot.frame_count
+    first = shot.frame_start + skip
+    end = first + int(report.get("frames") or shot.frame_count)
     channel = free_channel(scene, first, end, count=2, above_pictures=True)
     name = movie.stem
     try:
@@ -107,7 +109,7 @@ def _overlapping_voice(scene: bpy.types.Scene, first: int, end: int) -> bool:
 
 
 def take_record(shot: Shot, actor_name: str, report: dict[str, Any]) -> str:
-    """JSON that tells how a take was made: enough to make it again from the file it lies in."""
+    """JSON that tells how a take was made. The folder beside its movie has the arrays too."""
     return json.dumps(
         {
             "autter": VERSION,
@@ -124,15 +126,3 @@ def take_record(shot: Shot, actor_name: str, report: dict[str, Any]) -> str:
             "report": report,
         }
     )
-
-
-def take_of(strip: Any) -> dict[str, Any] | None:
-    """The record of a take's strip."""
-    text = strip.get(TAKE_MARK) if strip is not None else None
-    return json.loads(text) if isinstance(text, str) else None
-
-
-def actor_of_take(record: dict[str, Any]) -> bpy.types.Object | None:
-    """The actor of a take's record, if it is still there."""
-    found = bpy.data.objects.get(record.get("actor", ""))
-    return found if is_actor(found) else None

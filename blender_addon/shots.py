@@ -7,9 +7,10 @@ import bpy
 import numpy as np
 
 from . import actors, compat, curves, evaluation, voices
+from .bridge.facs import AU_COUNT
 from .bridge.faults import Fault
 from .bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT
-from .bridge.shot import Shot, Track
+from .bridge.shot import HEAD_NEUTRAL, Shot, Track
 
 
 def frame_range(scene: bpy.types.Scene, first: int | None = None, last: int | None = None) -> range:
@@ -44,6 +45,24 @@ def make_shot(context: bpy.types.Context, actor: bpy.types.Object, frames: range
         render=scene.autter.render_settings(),
     )
     return shot.checked()
+
+
+def still_shot(context: bpy.types.Context, actor: bpy.types.Object, frames: range) -> Shot:
+    """What pictures alone need: no voice and no commands, for the track has the motion."""
+    count = len(frames)
+    return Shot(
+        frame_start=frames.start,
+        fps=compat.frame_rate(context.scene),
+        portrait=str(actors.portrait_path(actor)),
+        voice=(),
+        au_values=np.zeros((count, AU_COUNT), np.float32),
+        au_keyed=np.zeros((count, AU_COUNT), bool),
+        head=np.tile(np.array(HEAD_NEUTRAL, np.float32), (count, 1)),
+        head_keyed=np.zeros((count, len(HEAD_NEUTRAL)), bool),
+        seed=int(actor.autter.seed),
+        portrait_landmarks=actors.rest_landmarks(actor),
+        render=context.scene.autter.render_settings(),
+    ).checked()
 
 
 def make_track(context: bpy.types.Context, actor: bpy.types.Object, frames: range) -> Track:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import bpy
 
-from . import backend_link, compat, reports
+from . import backend_link, compat, live_picture, pictures, reports
 from .bridge.client import BackendState
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.5
-SHOWN_IN = frozenset(("VIEW_3D", "SEQUENCE_EDITOR", "PREFERENCES"))
+SHOWN_IN = frozenset(("VIEW_3D", "SEQUENCE_EDITOR", "IMAGE_EDITOR", "PREFERENCES"))
 # Modal operators that change what we are about to change. Others (add-ons that listen for ever) are no reason to wait.
 HANDS_ON = ("TRANSFORM_", "POSE_", "ARMATURE_", "OBJECT_", "ANIM_", "GRAPH_", "ACTION_", "NLA_", "SEQUENCER_", "SCULPT_", "PAINT_")
 _drawn_revision = -1
@@ -21,12 +21,22 @@ _drawn_revision = -1
 def tick() -> float:
     """What Blender calls; returns the seconds until the next call."""
     backend_link.poll()
+    live_picture.tick()
     backend_link.collect_faults()
+    _show_render_under_way()
     if backend_link.book.finished and _may_edit():
         _use_one_result()
     _redraw_if_changed()
-    active = backend_link.state() in (BackendState.STARTING, BackendState.BUSY)
+    active = backend_link.state() in (BackendState.STARTING, BackendState.BUSY) or live_picture.is_on()
     return BUSY_SECONDS if active or backend_link.book.finished else IDLE_SECONDS
+
+
+def _show_render_under_way() -> None:
+    """The newest frame of a render, where an image editor would show it."""
+    for job in backend_link.book.open.values():
+        if job.picture is not None:
+            picture, job.picture = job.picture, None
+            pictures.show_progress(picture)
 
 
 def _may_edit() -> bool:

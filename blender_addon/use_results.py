@@ -8,18 +8,26 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import actors, build_actor, compat, panel_state, prediction, sample_scene, sequencer
+from . import actors, backend_link, build_actor, capture, panel_state, pictures, prediction, sample_scene, take_results
 from .bridge.faults import Fault
 from .bridge.landmarks import LANDMARK_COUNT
 from .bridge.shot import Track
-from .jobs import Job
+from .jobs import Ending, Job
 
 
 def use(context: bpy.types.Context, job: Job) -> str:
     """Uses the result of a job of the present file; the sentence to report. Raises Fault."""
-    users = {"portrait": _build_actor, "predict": _write_prediction, "render": _add_take}
+    users = {
+        "portrait": _build_actor,
+        "predict": _write_prediction,
+        "render": take_results.add_take,
+        "preview_frame": pictures.use_preview,
+        "capture": capture.use_capture,
+    }
     sentence = users[job.kind](context, job)
     job.details["following"] = sample_scene.next_job(context, job)
+    if job.kind in ("render", "capture"):
+        backend_link.book.endings.append(Ending(job.title, sentence, True, str(job.details.get("path", ""))))
     panel_state.forget()
     return sentence
 
@@ -50,21 +58,6 @@ def _write_prediction(context: bpy.types.Context, job: Job) -> str:
         )
     prediction.write_prediction(actor, track, shot.frame_start)
     return f"Predicted {shot.frame_count} frames of {actor.name}."
-
-
-def _add_take(context: bpy.types.Context, job: Job) -> str:
-    shot = job.details["shot"]
-    movie = Path(str(job.result.header.get("path") or job.details["path"]))
-    if not movie.is_file():
-        raise Fault("movie-missing", f"The finished movie {movie} is not there.", "Render it again into another folder.")
-    report = {"seconds": job.result.header.get("seconds"), **(job.result.header.get("report") or {})}
-    scene = bpy.data.scenes.get(job.details["sequencer_scene"]) or compat.sequencer_scene(context)
-    sequencer.add_take(scene, movie, shot, job.origin.actor, report)
-    told = f"Rendered {shot.frame_count} frames to {movie.name}."
-    now = compat.frame_rate(scene)
-    if now != shot.fps:  # a movie strip is never conformed: it would drift against its voice
-        told += f" The scene's rate has changed since: the take runs at {float(shot.fps):g}, the scene at {float(now):g}; render it again."
-    return told
 
 
 def actor_of_job(job: Job) -> bpy.types.Object:

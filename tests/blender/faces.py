@@ -104,8 +104,15 @@ class FakeClient:
     def predict(self, shot) -> int:
         return self._ask("predict", shot=shot)
 
-    def render(self, shot, track, out_path, frames=None) -> int:
-        return self._ask("render", shot=shot, track=track, out_path=out_path, frames=frames)
+    def render(self, shot, track, out_path, frames=None, *, keep_partial=False, reuse=None, memory=None) -> int:
+        given = {"keep_partial": keep_partial, "reuse": reuse, "memory": memory}
+        return self._ask("render", shot=shot, track=track, out_path=out_path, frames=frames, **given)
+
+    def preview_frame(self, shot, track, frame, *, small=False) -> int:
+        return self._ask("preview_frame", shot=shot, track=track, frame=frame, small=small)
+
+    def capture(self, path) -> int:
+        return self._ask("capture", path=path)
 
     def cancel(self, job) -> None:
         self.cancelled.append(job)

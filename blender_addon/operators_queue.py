@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several shots one after another, results of other files, and jobs for another computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, IntProperty
+from bpy_extras.io_utils import ExportHelper
+
+from . import actors, backend_link, consent, outputs, rendering, shots, use_results
+from .bridge.faults import Fault
+from .bridge.shot_folder import ShotFolder, write_shot_folder
+from .operators_base import AutterOperator, WaitingOperator, no_actor, no_backend
+from .operators_predict import RangedOperator, no_voice
+from .operators_render import moves, no_motion
+from .reports import reporting, tell
+
+
+class AUTTER_OT_render_all(WaitingOperator, bpy.types.Operator):
+    """Queue a render of every actor that moves, in this scene or in all scenes; they are done one after another"""
+
+    bl_idname = "autter.render_all"
+    bl_label = "Render All Actors"
+    bl_options = {"REGISTER", "UNDO"}
+
+    all_scenes: BoolProperty(name="All Scenes", description="Actors of every scene of the file, not only this one", default=True)
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs an actor that moves somewhere, and a backend."""
+        if not any(moves(actor) for scene in bpy.data.scenes for actor in actors.actors_in(scene)):
+            return "No actor moves yet; Predict first"
+        return no_backend()
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """A shot that cannot be rendered is said and does not keep the others."""
+        jobs, faults = [], []
+        for scene in bpy.data.scenes if self.all_scenes else [context.scene]:
+            for actor in actors.actors_in(scene):
+                if not moves(actor):
+                    continue
+                try:
+                    with context.temp_override(scene=scene):
+                        jobs.append(rendering.request_render(bpy.context, actor, shots.frame_range(scene), None))
+                except Fault as fault:
+                    faults.append(f"{actor.name}: {fault.sentence}")
+        for job in jobs if self.waits() else ():
+            with context.temp_override(scene=bpy.data.scenes[job.origin.scene]):
+                self.report({"INFO"}, use_results.use(bpy.context, self.finish(context, job)))
+        if not jobs:
+            raise Fault("nothing-rendered", " ".join(faults) or "No actor moves yet.", "Predict first.")
+        told = f"{len(jobs)} shot{'s are' if len(jobs) > 1 else ' is'} {'rendered' if self.waits() else 'queued'}."
+        tell(self, " ".join([told, *faults]), "WARNING" if faults else "INFO")
+        return {"FINISHED"}
+
+
+class AUTTER_OT_export_job(RangedOperator, bpy.types.Operator, ExportHelper):
+    """Write a folder with everything that another computer needs to render this shot: python -m backend render --job FOLDER"""
+
+    bl_idname = "autter.export_job"
+    bl_label = "Export Job"
+    filename_ext = ""
+
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs what a render needs, but no backend."""
+        return no_actor(context) or no_voice(context) or no_motion(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Asks where, beginning beside the takes."""
+        actor = actors.find_actor(context)
+        self.filepath = str(outputs.takes_place(context.scene) / f"{actor.name if actor else 'shot'}_job")
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Portrait and recordings are copied along."""
+        actor = actors.require_actor(context, self.actor)
+        frames = self.frames(context)
+        folder = Path(bpy.path.abspath(self.filepath)) if self.filepath else outputs.takes_folder(context.scene) / f"{actor.name}_job"
+        outputs.writable(folder)
+        shot, track = shots.make_shot(context, actor, frames), shots.make_track(context, actor, frames)
+        record = {**rendering.facts(context, actor.name), "consent": consent.of(actor), "movie": f"{bpy.path.clean_name(folder.name)}.mp4"}
+        write_shot_folder(folder, ShotFolder(shot, track, record), collect=True)
+        context.window_manager.clipboard = f'python -m backend render --job "{folder}"'
+        tell(
+            self,
+            f"{len(frames)} frames are in {folder}. The line that renders them is on the clipboard; Add Rendered Job brings them back.",
+        )
+        return {"FINISHED"}
+
+
+class AUTTER_OT_use_parked(AutterOperator, bpy.types.Operator):
+    """Lay a movie that was rendered for another file into this one"""
+
+    bl_idname = "autter.use_parked"
+    bl_label = "Use Here"
+    bl_options = {"REGISTER", "UNDO"}
+
+    job: IntProperty(name="Job", description="Number of the finished job", options={"SKIP_SAVE"})
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Only with something that waits."""
+        return "" if any(job.kind == "render" for job in backend_link.book.parked) else "No finished movie waits for another file"
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Its rate must be this scene's."""
+        waiting = next((job for job in backend_link.book.parked if job.number == self.job and job.kind == "render"), None)
+        if waiting is None:
+            raise Fault("job-gone", "That result is used already.", "Look at the takes in the sequencer.")
+        rendering.check_rate(waiting.details["shot"], context.scene)
+        job = backend_link.book.unpark(self.job, backend_link.origin(context.scene))
+        job.details["sequencer_scene"] = ""
+        tell(self, use_results.use(context, job))
+        backend_link.touch()
+        return {"FINISHED"}
+
+
+class AUTTER_OT_forget_parked(AutterOperator, bpy.types.Operator):
+    """Take a result that waits for another file off the list; a movie stays on disk"""
+
+    bl_idname = "autter.forget_parked"
+    bl_label = "Forget"
+
+    job: IntProperty(name="Job", description="Number of the finished job; 0 forgets all", options={"SKIP_SAVE"})
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Only with something that waits."""
+        return "" if backend_link.book.parked else "No result waits for another file"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Only the list is changed."""
+        backend_link.book.parked = [job for job in backend_link.book.parked if self.job and job.number != self.job]
+        backend_link.touch()
+        return {"FINISHED"}
+
+
+CLASSES = (AUTTER_OT_render_all, AUTTER_OT_export_job, AUTTER_OT_use_parked, AUTTER_OT_forget_parked)
