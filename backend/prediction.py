@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bridge.facs import AU_COUNT
 from bridge.faults import Fault
+from bridge.knobs import check_settings
 from bridge.landmarks import LANDMARK_COUNT
 from bridge.shot import Shot, Track
 
@@ -53,6 +54,7 @@ class Prediction:
         from .speech.rows import Energy
 
         self.shot = shot = shot.checked()
+        check_settings(shot.motion)
         self._progress = progress
         progress(0, 3, "loading the motion generator")
         self._generator = _motion_generator()

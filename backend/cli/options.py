@@ -14,18 +14,8 @@ import numpy as np
 
 from bridge.facs import AU_COUNT
 from bridge.faults import Fault
+from bridge.knobs import KNOBS, check_settings
 from bridge.shot import HEAD_NEUTRAL, LONGEST_SHOT_SECONDS, MotionSettings, RenderSettings, Shot, Voice, check_frame_rate, frame_rate_fault
-
-_MOTION_OPTIONS = {  # name: lowest, highest, help
-    "au_strength": (0.0, 2.0, "how strongly keyed Action Units act"),
-    "lip_strength": (0.0, 2.0, "scale of lip and jaw motion"),
-    "upper_smoothing": (0.0, 1.0, "smoothing of brows and lids"),
-    "lower_smoothing": (0.0, 1.0, "smoothing of lips and jaw"),
-    "idle_head": (0.0, 1.0, "amount of quiet head motion where the head pose is free"),
-    "blinks_per_minute": (0.0, 60.0, "rate of the blinks that are filled in"),
-    "variation": (0.0, 1.0, "how much seeds differ"),
-    "time_shift": (-1.0, 1.0, "seconds by which the lips come later"),
-}
 
 
 def add_portrait_argument(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +38,9 @@ def add_shot_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="same seed, same motion (default: 0)")
     parser.add_argument("--no-blinks", action="store_true", help="fill in no blinks")
     parser.add_argument("--mouth-only", action="store_true", help="the voice moves nothing but the mouth")
-    for name, (lowest, highest, meaning) in _MOTION_OPTIONS.items():
+    for name, knob in KNOBS.items():
         default = getattr(MotionSettings, name)
-        text = f"{meaning}, {lowest:g} to {highest:g} (default: {default:g})"
+        text = f"{knob.meaning}, {knob.lowest:g} to {knob.highest:g} (default: {default:g})"
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=default, metavar="NUMBER", help=text)
 
 
@@ -78,16 +68,10 @@ def frame_rate(text: str) -> Fraction:
 
 def motion_settings(arguments: argparse.Namespace) -> MotionSettings:
     """The prediction's knobs. Raises Fault ``setting-range``."""
-    values: dict[str, Any] = {}
-    for name, (lowest, highest, _) in _MOTION_OPTIONS.items():
-        values[name] = getattr(arguments, name)
-        if not lowest <= values[name] <= highest:
-            raise Fault(
-                "setting-range",
-                f"--{name.replace('_', '-')} is {values[name]:g}; it runs from {lowest:g} to {highest:g}.",
-                "Choose a value in that range.",
-            )
-    return MotionSettings(**values, blinks=not arguments.no_blinks, mouth_only=arguments.mouth_only)
+    values: dict[str, Any] = {name: getattr(arguments, name) for name in KNOBS}
+    settings = MotionSettings(**values, blinks=not arguments.no_blinks, mouth_only=arguments.mouth_only)
+    check_settings(settings, lambda name: f"--{name.replace('_', '-')}")
+    return settings
 
 
 def render_settings(arguments: argparse.Namespace) -> RenderSettings:

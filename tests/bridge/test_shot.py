@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.faults import Fault
-from bridge.shot import LONGEST_SHOT_SECONDS, Shot, Track
+from bridge.knobs import KNOBS, check_settings
+from bridge.shot import LONGEST_SHOT_SECONDS, MotionSettings, Shot, Track
 from tests.bridge.shots import plain_shot, plain_track, same, shots, tracks
 
 pytestmark = pytest.mark.unit
@@ -125,3 +126,22 @@ def test_damaged_landmarks() -> None:
         replace(track, portrait_size=(0, 480)),
     ):
         assert fault_code(damaged.checked) == "track-invalid"
+
+
+@pytest.mark.parametrize(("name", "value"), [("au_strength", 2.5), ("lip_offset", -0.3), ("blinks_per_minute", 90.0), ("idle_head", -0.1)])
+def test_a_knob_outside_its_range_is_named(name, value):
+    check_settings(MotionSettings())
+    assert set(KNOBS) == {item.name for item in fields(MotionSettings) if item.type == "float"}
+    with pytest.raises(Fault) as fault:
+        check_settings(replace(MotionSettings(), **{name: value}))
+    assert fault.value.code == "setting-range" and name.split("_")[-1] in fault.value.sentence.lower()
+
+
+def test_asymmetry_is_checked():
+    shot = plain_shot("x")
+    sides = np.zeros_like(shot.au_values)
+    assert replace(shot, au_asymmetry=sides).checked()
+    for wrong, code in ((sides[:-1], "shot-invalid"), (sides + 1.5, "asymmetry-range"), (sides * np.nan, "asymmetry-range")):
+        with pytest.raises(Fault) as fault:
+            replace(shot, au_asymmetry=wrong).checked()
+        assert fault.value.code == code
