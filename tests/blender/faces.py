@@ -15,18 +15,24 @@ SIZE = (400, 500)
 
 
 def landmarks(addon) -> np.ndarray:
-    """A plausible face, (162, 2) pixels: every region an ellipse at its place."""
+    """A plausible face, (162, 2) pixels: every contour an ellipse that starts and turns as its landmarks do."""
     regions = addon.bridge.landmarks.REGIONS
-    places = {
-        "lips_outer": (200, 340, 50, 22), "lips_inner": (200, 340, 36, 8), "eye_left": (250, 220, 26, 11), "eye_right": (150, 220, 26, 11),
-        "brow_left": (252, 185, 36, 8), "brow_right": (148, 185, 36, 8), "face_oval": (200, 265, 120, 165), "nose": (200, 270, 24, 40),
-        "iris_left": (250, 220, 8, 8), "iris_right": (150, 220, 8, 8), "iris_centres": (200, 220, 50, 0),
+    # Region: middle, half width, half height, angle of the first point, sense (1: clockwise in the image).
+    ellipses = {
+        "lips_outer": (200, 340, 50, 22, np.pi, -1), "lips_inner": (200, 340, 36, 8, np.pi, -1),
+        "eye_left": (250, 220, 26, 11, 0, 1), "eye_right": (150, 220, 26, 11, np.pi, -1),
+        "brow_left": (252, 185, 36, 8, 0, 1), "brow_right": (148, 185, 36, 8, np.pi, -1), "face_oval": (200, 265, 120, 165, -np.pi / 2, 1),
+        "iris_left": (250, 220, 8, 8, 0, -1), "iris_right": (150, 220, 8, 8, 0, -1), "iris_centres": (200, 220, 50, 0, 0, 1),
     }  # fmt: skip
     out = np.zeros((addon.bridge.landmarks.LANDMARK_COUNT, 2), np.float32)
-    for region, points in regions.items():
-        x, y, width, height = places[region]
-        angle = np.linspace(0, 2 * np.pi, len(points), endpoint=False)
-        out[list(points)] = np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], 1)
+    for region, (x, y, width, height, first, sense) in ellipses.items():
+        angle = first + sense * np.linspace(0, 2 * np.pi, len(regions[region]), endpoint=False)
+        out[list(regions[region])] = np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], 1)
+    nose = list(regions["nose"])
+    out[nose[:10]] = np.stack([np.full(10, 200), np.linspace(225, 300, 10)], 1)  # the ridge, from the bridge to the lip
+    for wing, side in ((nose[10:17], -1), (nose[17:], 1)):
+        ordered = wing if side < 0 else wing[::-1]
+        out[ordered] = np.stack([200 + side * np.array([8, 16, 22, 24, 22, 16, 8]), np.linspace(300, 270, 7)], 1)
     return out
 
 
@@ -84,6 +90,7 @@ class FakeClient:
         self.waiting: list[SimpleNamespace] = []
         self.held = False  # while set, nothing is answered
         self.cancelled: list[int] = []
+        self.events: list = []  # to be told at the next poll
         self.freed = self.closed = 0
         self.jobs = 0
 
@@ -129,11 +136,11 @@ class FakeClient:
 
     def poll(self) -> list:
         event = self.addon.bridge.client.Event
-        events = []
+        events, self.events = self.events, []
         for request in [] if self.held else list(self.waiting):
             self.waiting.remove(request)
             events.append(event("progress", request.job, {"done": 1, "total": 2, "eta_s": 3.0, "phase": "frames"}))
-            if request.job in self.cancelled:
+            if request.job in self.cancelled and not getattr(request, "keep_partial", False):
                 answer = self.addon.bridge.faults.Fault("cancelled", "The job was cancelled.")
             else:
                 answer = self.answers[request.kind](request)
