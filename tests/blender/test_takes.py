@@ -91,6 +91,7 @@ def key_bone(addon, actor, frame: int, x: float) -> None:
             if curve.data_path == bone.path_from_id("location") and point.co[0] == frame:
                 point.co[1] = x
         curve.update()
+    data.action.update_tag()
 
 
 def test_only_edited_frames_are_rendered_again(addon, ready, tmp_path):
