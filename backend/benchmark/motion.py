@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     generator = MotionGenerator.load(arguments.weights)
-    rows = [_case(generator, seconds, fps, arguments.repeats) for seconds, fps in _CASES]
+    rows = [case(generator, seconds, fps, arguments.repeats) for seconds, fps in _CASES]
     print(f"{'shot':>16} {'features':>10} {'first':>10} {'AU edit':>10} {'edit, CPU':>10} {'x real time':>12}")
     for row in rows:
         times = f"{row['features_ms']:7.0f} ms {row['first_ms']:7.0f} ms {row['edit_ms']:7.0f} ms {row['edit_cpu_ms']:7.0f} ms"
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"parameters": generator.model.parameter_count(), "threads": 1, "cases": rows}
 
 
-def _case(generator: MotionGenerator, seconds: int, fps: int, repeats: int) -> dict[str, float]:
+def case(generator: MotionGenerator, seconds: int, fps: int, repeats: int) -> dict[str, float]:
     """Median times of one length and rate, milliseconds."""
     import numpy as np
 

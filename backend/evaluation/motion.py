@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from backend.evaluation.motion_aus import AuScore
+    from backend.evaluation.motion_others import OtherVoice
     from backend.evaluation.motion_voice import Predictor, VoiceScores
     from backend.motion.generate import MotionGenerator
     from backend.training.motion.dataset import Clip
+
+_SILENT_FRAMES = 75
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("work/train/regressor/regressor.safetensors"),
         help="weights of the plain regressor, if trained",
     )
-    parser.add_argument("--baseline-clips", type=int, default=200, help="training clips behind the mean face, clock and energy baselines")
+    parser.add_argument(
+        "--others",
+        type=Path,
+        nargs="+",
+        default=[Path("work/data/grid_others")],
+        help="prepared clips of other speakers, a folder for each",
+    )
+    parser.add_argument(
+        "--actors", type=Path, default=Path("work/data/actors_voices"), help="prepared actors with voices that training has not heard"
+    )
+    parser.add_argument("--baseline-clips", type=int, default=120, help="training clips behind the mean face, clock and energy baselines")
     parser.add_argument("--clips", type=int, default=None, help="score only the first so many held-out clips")
+    parser.add_argument("--few", type=int, default=24, help="clips for transformed voices, other speakers, actors, seeds and keys")
+    parser.add_argument("--rhubarb-clips", type=int, default=12, help="clips that Rhubarb hears, some seconds each (0: none)")
+    parser.add_argument("--sheets", type=Path, default=None, metavar="FOLDER", help="also draw a sheet per AU and an overlay video")
+    parser.add_argument("--sheets-only", action="store_true", help="draw the sheets, measure nothing")
     parser.add_argument("--write-card", action="store_true", help="write the figures into the weights' model card")
 
 
@@ -41,28 +55,57 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scores the generator and prints the tables. Raises Faults ``data-missing``, ``weights-missing``."""
     import torch
 
-    from backend.evaluation.motion_card import write_card
     from backend.motion.generate import MotionGenerator
-    from backend.motion.weights import DEFAULT_WEIGHTS
-    from backend.training.motion.clips import load_tracked
 
     torch.set_num_threads(1)
     generator = MotionGenerator.load(arguments.weights)
+    report: dict[str, Any] = {}
+    if not (arguments.sheets_only and arguments.sheets):
+        report = _measured(generator, arguments)
+    if arguments.sheets:
+        from backend.evaluation.motion_sheets import write_sheets
+
+        report["sheets"] = [str(path) for path in write_sheets(generator, arguments.sheets, arguments.grid)]
+        print(f"{len(report['sheets'])} sheets are in {arguments.sheets}")
+    return report
+
+
+def _measured(generator: MotionGenerator, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All tables, printed, as a report."""
+    from backend.evaluation import motion_keys, motion_required
+    from backend.evaluation.motion_card import write_card
+    from backend.evaluation.motion_print import print_aus, print_voice, print_voices
+    from backend.evaluation.motion_table import print_table, tally
+    from backend.motion.weights import DEFAULT_WEIGHTS
+    from backend.training.motion.clips import load_tracked
+
     clips = load_tracked(arguments.grid, True, arguments.clips)
     train = load_tracked(arguments.grid, False, arguments.baseline_clips)
-    voice = voice_table(generator, clips, train, arguments.grid, arguments.regressor)
+    few = clips[: arguments.few]
+    voice = voice_table(generator, clips, train, arguments.regressor, arguments.rhubarb_clips)
+    print_voice(voice, len(clips))
+    others = other_voices(predictor(generator), few, arguments)
+    print_voices(others)
     aus = au_tables(generator, clips)
-    _print_voice(voice, len(clips))
     for name, rows in aus.items():
-        _print_aus(name, rows)
-    seeds = seed_spread(generator, clips[:12])
-    report = {
+        print_aus(name, rows)
+    report: dict[str, Any] = {
         "clips": len(clips),
         "voice": {name: asdict(row) | {"voice_share": row.voice_share} for name, row in voice.items()},
-        "aus": {name: [asdict(row) | {"passes": row.passes} for row in rows] for name, rows in aus.items()},
-        "seeds": seeds,
+        "other_voices": {name: None if row is None else asdict(row) | {"voice_share": row.voice_share} for name, row in others.items()},
+        "aus": {name: [_au_dict(row) for row in rows] for name, rows in aus.items()},
+        "upper_face": motion_keys.upper_face_drop(generator, few),
+        "seeds": motion_keys.seed_spread(generator, few),
+        "guidance": motion_keys.guidance(generator, few[:3]),
+        "speed": edit_speed(generator),
+        "missing": missing(arguments, voice, others),
     }
-    print(f"\nTwo seeds: gap r {seeds['gap_r_first']:.3f} and {seeds['gap_r_second']:.3f}, lips apart by {seeds['lip_spread']:.4f}")
+    figures = motion_required.figures(report)
+    print_table(figures)
+    for what, how in report["missing"].items():
+        print(f"missing: {what}. {how}")
+    report["table"] = [figure.to_dict() for figure in figures]
+    report["tally"] = tally(figures)
     if arguments.write_card:
         write_card((arguments.weights or DEFAULT_WEIGHTS).with_suffix(".json"), report)
     return report
@@ -70,25 +113,22 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def predictor(generator: MotionGenerator, seed: int = 0) -> Predictor:
     """The generator with all AUs free, at the rate of the clips."""
-    from backend.motion.config import AU_COUNT, MOTION_RATE
-    from backend.speech.features import normalised_rows
-    from bridge.shot import MotionSettings
+    from dataclasses import replace
 
-    def predict(clip: Clip, heard: Clip) -> NDArray[np.float32]:
-        frames = len(clip.motion)
-        free = np.zeros((frames, AU_COUNT), np.float32)
-        rows = normalised_rows(heard.log_power)
-        return generator.from_rows(rows, frames, Fraction(MOTION_RATE), free, free.astype(bool), seed, MotionSettings())[0]
+    from backend.evaluation.motion_keys import motion_of
 
-    return predict
+    return lambda clip, heard: motion_of(generator, replace(clip, log_power=heard.log_power), seed=seed)
 
 
-def voice_table(generator: MotionGenerator, clips: list[Clip], train: list[Clip], grid: Path, regressor: Path) -> dict[str, VoiceScores]:
-    """Rows of the voice table: the real clips, baselines, the plain regressor where its weights are, the generator."""
+def voice_table(
+    generator: MotionGenerator, clips: list[Clip], train: list[Clip], regressor: Path | None = None, rhubarb_clips: int = 0
+) -> dict[str, VoiceScores]:
+    """Rows of the voice table: the real clips, baselines, Rhubarb and the plain regressor where they are found, the generator."""
     from backend.evaluation import motion_voice as measure
+    from backend.evaluation.motion_rhubarb import find_rhubarb, rhubarb_follower
     from backend.motion.generate import MotionGenerator as Generator
 
-    phones = _phones(clips, grid)
+    phones = _phones(clips)
     mean = measure.mean_motion(train)
     rows = {
         "real clip": measure.scores(lambda clip, _: clip.motion, clips, phones, mean, wrong=False),
@@ -96,7 +136,12 @@ def voice_table(generator: MotionGenerator, clips: list[Clip], train: list[Clip]
         "deaf clock": measure.scores(measure.deaf_clock(train), clips, phones, mean),
         "energy": measure.scores(measure.energy_follower(train), clips, phones, mean),
     }
-    if regressor.is_file():
+    place = find_rhubarb() if rhubarb_clips > 1 else None
+    if place is not None:
+        heard = clips[:rhubarb_clips]
+        name = f"Rhubarb, {len(heard)} clips"
+        rows[name] = measure.scores(rhubarb_follower(place, heard), heard, phones[: len(heard)], mean)
+    if regressor is not None and regressor.is_file():
         rows[f"regressor, {updates(regressor)}"] = measure.scores(predictor(Generator.load(regressor)), clips, phones, mean)
     rows["generator"] = measure.scores(predictor(generator), clips, phones, mean)
     return rows
@@ -104,7 +149,20 @@ def voice_table(generator: MotionGenerator, clips: list[Clip], train: list[Clip]
 
 def updates(weights: Path) -> str:
     """How long a model was trained, from its card: ``800 steps``."""
+    import json
+
     return f"{json.loads(weights.with_suffix('.json').read_text(encoding='utf-8'))['training']['steps']} steps"
+
+
+def other_voices(predict: Predictor, few: list[Clip], arguments: argparse.Namespace) -> dict[str, OtherVoice | None]:
+    """Rows of the other voices; None where there are no clips."""
+    from backend.evaluation import motion_others
+
+    return {
+        "other speakers": motion_others.other_speakers(predict, arguments.others, arguments.few),
+        "actors, unseen voices": motion_others.actors(predict, arguments.actors, arguments.few),
+        **motion_others.transformed_voices(predict, few),
+    }
 
 
 def au_tables(generator: MotionGenerator, clips: list[Clip]) -> dict[str, list[AuScore]]:
@@ -112,57 +170,46 @@ def au_tables(generator: MotionGenerator, clips: list[Clip]) -> dict[str, list[A
     from backend.evaluation.motion_aus import au_scores
     from backend.training.motion.clips import clip_voice
 
-    spoken = clip_voice(clips[0].path)
+    spoken = np.concatenate([clip_voice(clip.path) for clip in clips[:2]])
     return {
-        "while speaking": au_scores(generator, spoken, len(clips[0].motion)),
-        "in silence": au_scores(generator, np.zeros(16000 * 3, np.float32), 75),
+        "while speaking": au_scores(generator, spoken, sum(len(clip.motion) for clip in clips[:2])),
+        "in silence": au_scores(generator, np.zeros(640 * _SILENT_FRAMES, np.float32), _SILENT_FRAMES),
     }
 
 
-def seed_spread(generator: MotionGenerator, clips: list[Clip]) -> dict[str, float]:
-    """Two takes of the same clips: how far the lips differ, and the gap r of each."""
-    from backend.evaluation.motion_voice import correlation, points_of
-    from backend.motion.measures import lip_gap
+def edit_speed(generator: MotionGenerator) -> dict[str, float]:
+    """What an AU edit of 10 s at 25 fps costs on one thread, ms."""
+    from backend.benchmark.motion import case
 
-    first, second = ([predictor(generator, seed)(clip, clip) for clip in clips] for seed in (1, 2))
-
-    def r(motions: list[Any]) -> float:
-        return float(
-            np.mean([correlation(lip_gap(points_of(c, m)), lip_gap(points_of(c, c.motion))) for c, m in zip(clips, motions, strict=True)])
-        )
-
-    spread = float(np.mean([np.abs(a - b)[:, :40].mean() for a, b in zip(first, second, strict=True)]))
-    return {"gap_r_first": r(first), "gap_r_second": r(second), "lip_spread": spread}
+    return case(generator, 10, 25, 5)
 
 
-def _phones(clips: list[Clip], grid: Path) -> list[Any]:
+def missing(arguments: argparse.Namespace, voice: dict[str, Any], others: dict[str, Any]) -> dict[str, str]:
+    """What was not measured, and how to have it measured."""
+    ways = {}
+    if not any(name.startswith("Rhubarb") for name in voice) and arguments.rhubarb_clips:
+        ways["Rhubarb's shapes"] = "npm install rhubarb-lip-sync-wasm, or put the binary rhubarb on PATH or into AUTTER_RHUBARB."
+    if not any(name.startswith("regressor") for name in voice):
+        ways["plain regressor"] = "Train it and give its weights with --regressor."
+    if others["other speakers"] is None:
+        ways["other GRID speakers"] = "Prepare their clips with `prepare --layout grid` and give the folder with --others."
+    if others["actors, unseen voices"] is None:
+        ways["actors with unseen voices"] = "`prepare --layout actors --speech synthesised --manner calm --out ...`, then --actors FOLDER."
+    if voice["generator"].closed_bilabials is None:
+        ways["lip closure on p, b, m"] = "pip install pocketsphinx, and keep X.align beside X.mp4."
+    return ways
+
+
+def _au_dict(row: AuScore) -> dict[str, Any]:
+    return asdict(row) | {"passes": row.passes, "most_others": row.most_others, "most_others_key": row.most_others_key}
+
+
+def _phones(clips: list[Clip]) -> list[Any]:
     """Phones of every clip, from the words beside its video; empty lists where aligner or words are missing."""
     from backend.evaluation.motion_phones import Aligner, words_of
     from backend.training.motion.clips import clip_video, clip_voice
 
     aligner = Aligner()
     if not aligner.available:
-        print("pocketsphinx is not installed: lip closure on p, b, m is not scored")
         return [[] for _ in clips]
     return [aligner.phones(clip_voice(clip.path), words_of(clip_video(clip.path).with_suffix(".align"))) for clip in clips]
-
-
-def _print_voice(rows: dict[str, VoiceScores], clips: int) -> None:
-    print(f"\nVoice only, {clips} held-out clips")
-    print(f"{'':22} {'gap r':>6} {'p10':>6} {'- wrong':>8} {'lip err':>8} {'lag':>4} {'2nd diff':>9} {'p b m':>6} {'others':>7}")
-    for name, row in rows.items():
-        lips, others = (f"{value:.2f}" if value is not None else "-" for value in (row.closed_bilabials, row.closed_others))
-        wrong = "-" if name == "real clip" else f"{row.voice_share:.2f}"
-        voice = f"{row.gap_r:6.3f} {row.gap_r_p10:6.3f} {wrong:>8} {row.lip_error_share:8.2f} {row.best_lag:4.0f}"
-        print(f"{name:22} {voice} {row.second_difference:9.2f} {lips:>6} {others:>7}")
-
-
-def _print_aus(name: str, rows: list[AuScore]) -> None:
-    from backend.evaluation.motion_aus import OWN_MEASURE, REQUIRED
-
-    print(f"\nKeyed AUs {name}: intensity 4 against 0, % of the inter-ocular distance (AU45: % of the lid gap)")
-    for row in rows:
-        verdict = ("meets the floor" if row.passes else "MISSES THE FLOOR") if row.key in REQUIRED else ""
-        moved = f"{100 * row.response:6.1f}  weakest {100 * row.weakest:6.1f}"
-        others = f"Spearman {row.spearman:5.2f}  cross-talk {100 * row.cross_talk:4.0f} %"
-        print(f"{row.key}  {OWN_MEASURE[row.key][0]:20} {moved}  {others}  {verdict}")

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from backend.evaluation.motion_required import figures
+
 
 def write_card(path: Path, report: dict[str, Any]) -> None:
     """Adds ``report`` (what ``evaluate --stage motion`` measured) to the card ``path`` (.json) and writes the page beside it (.md)."""
@@ -58,10 +60,21 @@ def _figures(report: dict[str, Any]) -> list[str]:
         lines.append(f"{first} | {row['second_difference']:.2f} | {shut} | {others} |")
     for name, rows in report["aus"].items():
         lines += ["", f"Keyed AUs {name}, intensity 4 against 0, % of the inter-ocular distance (AU45: % of the lid gap):", ""]
-        lines += ["| AU | response | weakest frame | Spearman 0..5 | cross-talk % |", "|---|---|---|---|---|"]
+        lines += ["| AU | response | weakest frame | Spearman 0..5 | largest other AU % | elsewhere % |", "|---|---|---|---|---|---|"]
         for row in rows:
             moved = f"{100 * row['response']:.1f} | {100 * row['weakest']:.1f}"
-            lines.append(f"| {row['key']} | {moved} | {row['spearman']:.2f} | {100 * row['cross_talk']:.0f} |")
+            others = f"{100 * row['most_others']:.0f} ({row['most_others_key']}) | {100 * row['cross_talk']:.0f}"
+            lines.append(f"| {row['key']} | {moved} | {row['spearman']:.3f} | {others} |")
+    return [*lines, "", *_required(report)]
+
+
+def _required(report: dict[str, Any]) -> list[str]:
+    """What the figures must show, floor and aim beside each."""
+    lines = ["What must be shown:", "", "| | measured | floor | aim | |", "|---|---|---|---|---|"]
+    for figure in figures(report):
+        name = f"{figure.group}: {figure.name}" + (f" ({figure.note})" if figure.note else "")
+        values = " | ".join(figure.shown(limit) for limit in (figure.value, figure.floor, figure.aim))
+        lines.append(f"| {name} | {values} | {figure.verdict} |")
     return [*lines, ""]
 
 
