@@ -10,7 +10,8 @@ import numpy as np
 from mathutils import Matrix, Vector
 from numpy.typing import NDArray
 
-from . import compat, line_mesh
+from . import bone_shapes, compat, handle_rig, line_mesh
+from .handle_layout import handles
 from .rig_layout import (
     AU_PROPERTIES,
     BONE_COLLECTIONS,
@@ -18,6 +19,7 @@ from .rig_layout import (
     COLLECTION_COLOURS,
     HEAD_PROPERTIES,
     ROOT_BONE,
+    SIDE_PROPERTIES,
     AnimatedProperty,
     Frame2D,
 )
@@ -45,8 +47,9 @@ def build_actor(
     context.scene.collection.children.link(collection)
     armature = _make_armature(context, collection, name, frame.to_units(landmarks))
     _describe(armature, portrait, size, frame)
-    add_animated_properties(armature, AU_PROPERTIES + HEAD_PROPERTIES)
-    _dress_bones(armature, collection, frame, size)
+    add_animated_properties(armature, AU_PROPERTIES + HEAD_PROPERTIES + SIDE_PROPERTIES)
+    _dress_bones(armature, frame, size)
+    handle_rig.dress(armature, handles(frame.to_units(landmarks)))
     line_mesh.make_line_mesh(armature, collection)
     _make_backdrop(armature, collection, portrait, size, frame)
     armature.animation_data_create().action_blend_type = "COMBINE"
@@ -135,6 +138,7 @@ def _add_bones(data: bpy.types.Armature, units: NDArray[np.float32]) -> None:
         bone = data.edit_bones.new(bone_name)
         bone.head, bone.tail, bone.roll = (x, 0.0, z), (x, BONE_LENGTH, z), 0.0
         bone.parent = root
+    handle_rig.add_edit_bones(data.edit_bones, handles(units))
 
 
 def _describe(armature: bpy.types.Object, portrait: Path, size: tuple[int, int], frame: Frame2D) -> None:
@@ -158,17 +162,14 @@ def relative_path(path: Path) -> str:
         return str(path)
 
 
-def _dress_bones(armature: bpy.types.Object, collection: bpy.types.Collection, frame: Frame2D, size: tuple[int, int]) -> None:
+def _dress_bones(armature: bpy.types.Object, frame: Frame2D, size: tuple[int, int]) -> None:
     """Locks the bones to the plane and gives each a coloured dot; the root gets the portrait's border."""
     armature.show_in_front = True
     armature.data.display_type = "WIRE"
-    dot = _dot_shape()
+    dot = bone_shapes.dot()
     for bone_name, kind in zip(BONE_NAMES, BONE_COLLECTIONS):
         bone = armature.pose.bones[bone_name]
-        bone.lock_location = (False, True, False)
-        bone.lock_rotation = bone.lock_scale = (True, True, True)
-        bone.lock_rotation_w = True
-        bone.rotation_mode = "XYZ"
+        bone_shapes.lock_to_plane(bone)
         bone.custom_shape = dot
         bone.use_custom_shape_bone_size = False
         bone.custom_shape_scale_xyz = (DOT_RADIUS.get(kind, DOT_RADIUS_ELSE),) * 3
@@ -177,29 +178,9 @@ def _dress_bones(armature: bpy.types.Object, collection: bpy.types.Collection, f
     root = armature.pose.bones[ROOT_BONE]
     root.lock_rotation = (True, False, True)
     root.rotation_mode = "XYZ"
-    root.custom_shape = _border_shape(armature.name, frame, size)
+    root.custom_shape = bone_shapes.border(armature.name, frame, size)
     root.use_custom_shape_bone_size = False
     compat.set_bone_colour(root, (0.75, 0.75, 0.78))
-
-
-def _dot_shape() -> bpy.types.Object:
-    """A disc of radius 1 in the XZ plane, shared by all actors and kept out of every scene."""
-    name = "AUtter Dot"
-    found = bpy.data.objects.get(name)
-    if found is not None and found.type == "MESH":
-        return found
-    angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata([(float(np.cos(a)), 0.0, float(np.sin(a))) for a in angles], [], [tuple(range(16))])
-    return bpy.data.objects.new(name, mesh)
-
-
-def _border_shape(name: str, frame: Frame2D, size: tuple[int, int]) -> bpy.types.Object:
-    width, height = size
-    corners = frame.to_units(np.float32([(0, 0), (width, 0), (width, height), (0, height)])) * 1.02
-    mesh = bpy.data.meshes.new(f"{name} Border")
-    mesh.from_pydata([(float(x), 0.0, float(z)) for x, z in corners], [(0, 1), (1, 2), (2, 3), (3, 0)], [])
-    return bpy.data.objects.new(f"{name} Border", mesh)
 
 
 def _make_backdrop(

@@ -163,6 +163,22 @@ def select_bone(pose_bone: bpy.types.PoseBone, state: bool) -> None:
     holder.select = state
 
 
+def hide_bone(pose_bone: bpy.types.PoseBone, state: bool) -> None:
+    """Hiding in pose mode moved from the bone to the pose bone in 5.0."""
+    holder = pose_bone if hasattr(pose_bone, "hide") else pose_bone.bone
+    holder.hide = state
+
+
+def is_bone_hidden(pose_bone: bpy.types.PoseBone) -> bool:
+    """Whether the bone is hidden in pose mode."""
+    return bool((pose_bone if hasattr(pose_bone, "hide") else pose_bone.bone).hide)
+
+
+def is_bone_selected(pose_bone: bpy.types.PoseBone) -> bool:
+    """Whether the bone is selected in pose mode."""
+    return bool((pose_bone if hasattr(pose_bone, "select") else pose_bone.bone).select)
+
+
 # Scene and application
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import compat
-from .bridge.facs import AU_COUNT, AU_KEYS, MAXIMUM_INTENSITY
+from .bridge.facs import AU_COUNT, AU_INDEX, AU_KEYS, MAXIMUM_INTENSITY
 from .bridge.faults import Fault
 from .evaluation import PropertySamples, sample_properties
-from .rig_layout import AU_PROPERTIES, HEAD_KEYS, HEAD_PROPERTIES, PREDICTED_KEYS, PREDICTED_TRACK
+from .rig_layout import AU_PROPERTIES, HEAD_KEYS, HEAD_PROPERTIES, PREDICTED_KEYS, PREDICTED_TRACK, SIDE_KEYS
 
 PLAIN_BLENDS = ("REPLACE", "COMBINE", "ADD")
 
@@ -76,6 +76,14 @@ def sample_head(actor: bpy.types.Object, frames: Iterable[int]) -> tuple[NDArray
     least, most = (np.array([getattr(item, name) for item in HEAD_PROPERTIES]) for name in ("minimum", "maximum"))
     mask = np.broadcast_to(keyed, (len(frames), len(HEAD_KEYS))).copy()
     return np.where(keyed, np.clip(samples.values, least, most), neutral).astype(np.float32), mask
+
+
+def sample_sides(actor: bpy.types.Object, frames: Iterable[int]) -> NDArray[np.float32] | None:
+    """Asymmetry of the AUs (frames, 18) -1..1, keyed or standing, 0 for AUs without sides; None where both halves always act alike."""
+    samples = _sample(actor, tuple(SIDE_KEYS.values()), list(frames)).values
+    sides = np.zeros((len(samples), AU_COUNT), np.float32)
+    sides[:, [AU_INDEX[key] for key in SIDE_KEYS]] = np.clip(np.nan_to_num(samples, nan=0.0), -1.0, 1.0)
+    return sides if sides.any() else None
 
 
 def sample_rendered_aus(actor: bpy.types.Object, frames: Iterable[int]) -> NDArray[np.float32]:

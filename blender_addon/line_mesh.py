@@ -40,6 +40,26 @@ def make_line_mesh(armature: bpy.types.Object, collection: bpy.types.Collection)
     return lines
 
 
+def lines_of(armature: bpy.types.Object) -> bpy.types.Object | None:
+    """The line mesh of an armature, whatever it is called; None if it was deleted."""
+    for child in armature.children:
+        if child.type == "MESH" and any(modifier.type == "ARMATURE" and modifier.object == armature for modifier in child.modifiers):
+            return child
+    return None
+
+
+def fit_lines(armature: bpy.types.Object) -> None:
+    """Draws the lines through the landmarks' present rest positions."""
+    lines = lines_of(armature)
+    vertices = ribbons(rest_units(armature))[0]
+    if lines is None or len(lines.data.vertices) != len(vertices):
+        return
+    places = np.full((len(vertices), 3), LINE_DEPTH, np.float32)
+    places[:, (0, 2)] = vertices
+    lines.data.vertices.foreach_set("co", places.ravel())
+    lines.data.update()
+
+
 def ribbons(
     points: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], list[str]]:

@@ -10,15 +10,15 @@ from bpy.props import FloatProperty, IntProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from . import actors, au_keys, backend_link, compat, curves, panel_state, use_results
-from .bridge.facs import AU_KEYS
 from .bridge.faults import Fault
+from .build_actor import add_animated_properties
 from .jobs import Job
-from .operators_base import AutterOperator, WaitingOperator, job_running, no_actor, no_backend
+from .operators_base import ActorOperator, WaitingOperator, job_running, no_backend
 from .reports import reporting, tell
-from .rig_layout import AU_PROPERTIES, HEAD_PROPERTIES
+from .rig_layout import AU_PROPERTIES, HEAD_PROPERTIES, SIDE_PROPERTIES
 
 PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.bmp;*.tif;*.tiff"
-ANIMATED = {item.key: item for item in AU_PROPERTIES + HEAD_PROPERTIES}
+ANIMATED = {item.key: item for item in AU_PROPERTIES + HEAD_PROPERTIES + SIDE_PROPERTIES}
 
 
 def existing_file(path: str, code: str, what: str) -> Path:
@@ -59,13 +59,8 @@ def request_landmarks(context: bpy.types.Context, path: Path, name: str = "") ->
     return backend_link.start_job("portrait", lambda client: client.find_portrait(path), backend_link.origin(context.scene), details)
 
 
-class ActorOperator(AutterOperator):
-    """Mixin of operators on the AUs and head pose of the present actor."""
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        """Needs an actor."""
-        return no_actor(context)
+class ChannelOperator(ActorOperator):
+    """Mixin of operators on one AU or head channel of the present actor."""
 
     def known_key(self) -> str:
         """The operator's ``key``, or a Fault that lists what there is."""
@@ -74,7 +69,7 @@ class ActorOperator(AutterOperator):
         return self.key
 
 
-class AUTTER_OT_key_au(ActorOperator, bpy.types.Operator):
+class AUTTER_OT_key_au(ChannelOperator, bpy.types.Operator):
     """Set a keyframe on an AU or head channel of the actor: from then on it is commanded, not filled in"""
 
     bl_idname = "autter.key_au"
@@ -89,6 +84,7 @@ class AUTTER_OT_key_au(ActorOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """One keyframe in the active action, in the AU's group."""
         actor, item = actors.require_actor(context), ANIMATED[self.known_key()]
+        add_animated_properties(actor, (item,))  # actors of former versions have fewer
         value = self.value if self.properties.is_property_set("value") else float(actor[item.key])
         if not item.minimum <= value <= item.maximum:
             raise Fault(
@@ -103,7 +99,7 @@ class AUTTER_OT_key_au(ActorOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class AUTTER_OT_free_au(ActorOperator, bpy.types.Operator):
+class AUTTER_OT_free_au(ChannelOperator, bpy.types.Operator):
     """Delete all keyframes and the driver of an AU or head channel, so that the voice fills it in"""
 
     bl_idname = "autter.free_au"
@@ -162,7 +158,7 @@ class AUTTER_OT_import_aus(ActorOperator, bpy.types.Operator, ImportHelper):
 
 
 class AUTTER_OT_neutral(ActorOperator, bpy.types.Operator):
-    """Set every AU to 0 and the head as in the portrait, without touching keyframes"""
+    """Set every AU to 0, both sides alike, and the head as in the portrait, without touching keyframes"""
 
     bl_idname = "autter.neutral"
     bl_label = "Neutral"
@@ -171,8 +167,9 @@ class AUTTER_OT_neutral(ActorOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Writes the defaults."""
         actor = actors.require_actor(context)
-        for key in (*AU_KEYS, *(item.key for item in HEAD_PROPERTIES)):
-            actor[key] = ANIMATED[key].default
+        for key, item in ANIMATED.items():
+            if key in actor:
+                actor[key] = item.default
         actor.update_tag()
         panel_state.forget()
         return {"FINISHED"}

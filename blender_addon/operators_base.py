@@ -29,6 +29,15 @@ class AutterOperator:
         return not reason
 
 
+class ActorOperator(AutterOperator):
+    """Mixin of operators on the present actor."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs an actor."""
+        return no_actor(context)
+
+
 class WaitingOperator(AutterOperator):
     """An operator that asks the backend: it returns at once, or waits where ``wait`` is set or no timer runs."""
 
@@ -53,6 +62,12 @@ def no_actor(context: bpy.types.Context) -> str:
     if actors.find_actor(context) is None:
         return "Make an actor first with New Actor from Portrait, or select one"
     return ""
+
+
+def is_fitting(context: bpy.types.Context) -> str:
+    """Reason shared by everything that would read or write the animation."""
+    actor = actors.find_actor(context)
+    return "The rig is being fitted; keep or cancel the fit first" if actor is not None and actor.autter.fitting else ""
 
 
 def no_backend() -> str:

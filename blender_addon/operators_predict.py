@@ -11,7 +11,7 @@ from bpy.props import IntProperty, StringProperty
 
 from . import actors, backend_link, shots, use_results, voices
 from .jobs import Job
-from .operators_base import AutterOperator, WaitingOperator, no_actor, no_backend
+from .operators_base import AutterOperator, WaitingOperator, is_fitting, no_actor, no_backend
 from .reports import reporting, tell
 
 
@@ -46,7 +46,7 @@ class PredictOperator(RangedOperator):
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         """Needs an actor, a voice and a backend."""
-        return no_actor(context) or no_voice(context) or no_backend()
+        return no_actor(context) or is_fitting(context) or no_voice(context) or no_backend()
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:

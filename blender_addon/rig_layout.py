@@ -22,6 +22,8 @@ PREDICTED_TRACK = "Predicted"
 PREDICTED_PREFIX = "predicted_"
 HEAD_KEYS: tuple[str, ...] = tuple(f"head_{channel}" for channel in HEAD_CHANNELS)
 PREDICTED_KEYS: tuple[str, ...] = tuple(PREDICTED_PREFIX + key for key in AU_KEYS)
+SIDE_SUFFIX = "_side"
+SIDE_KEYS: dict[str, str] = {unit.key: unit.key + SIDE_SUFFIX for unit in ACTION_UNITS if unit.two_sided}
 
 # Collection, and the colour of its bones and lines (linear RGB).
 COLLECTION_COLOURS: dict[str, tuple[float, float, float]] = {
@@ -185,6 +187,15 @@ HEAD_PROPERTIES: tuple[AnimatedProperty, ...] = tuple(
     AnimatedProperty(f"head_{channel}", default, *_HEAD_RANGES[channel], _HEAD_TOOLTIPS[channel], "FACS Head")
     for channel, default in zip(HEAD_CHANNELS, HEAD_NEUTRAL)
 )
+SIDE_PROPERTIES: tuple[AnimatedProperty, ...] = tuple(
+    AnimatedProperty(
+        SIDE_KEYS[unit.key], 0.0, -1.0, 1.0,
+        f"Left and right of {unit.key} {unit.name}: 0 moves both halves alike, 1 the subject's left half only, -1 the right half only",
+        f"FACS {unit.region.capitalize()}",
+    )
+    for unit in ACTION_UNITS
+    if unit.two_sided
+)  # fmt: skip
 PREDICTED_PROPERTIES: tuple[AnimatedProperty, ...] = tuple(
     AnimatedProperty(
         PREDICTED_PREFIX + unit.key, 0.0, 0.0, MAXIMUM_INTENSITY,

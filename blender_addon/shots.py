@@ -42,6 +42,7 @@ def make_shot(context: bpy.types.Context, actor: bpy.types.Object, frames: range
         seed=int(actor.autter.seed),
         portrait_landmarks=actors.rest_landmarks(actor),
         motion=scene.autter.motion_settings(),
+        au_asymmetry=curves.sample_sides(actor, frames),
         render=scene.autter.render_settings(),
     )
     return shot.checked()

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import actors, backend_link, build_actor, capture, panel_state, pictures, prediction, sample_scene, take_results
+from . import actors, backend_link, build_actor, capture, fitting, panel_state, pictures, prediction, sample_scene, take_results
 from .bridge.faults import Fault
 from .bridge.landmarks import LANDMARK_COUNT
 from .bridge.shot import Track
@@ -37,6 +37,8 @@ def _build_actor(context: bpy.types.Context, job: Job) -> str:
     size = job.result.header.get("portrait_size", ())
     if landmarks.shape != (LANDMARK_COUNT, 2) or not np.isfinite(landmarks).all() or len(size) != 2:
         raise Fault("result-invalid", "The backend's answer holds no landmarks.", "Update the add-on or the backend so that both match.")
+    if job.details.get("refit"):
+        return fitting.refit(actor_of_job(job), landmarks, (int(size[0]), int(size[1])))
     actor = build_actor.build_actor(
         context, Path(job.details["path"]), landmarks, (int(size[0]), int(size[1])), job.details.get("name", "")
     )

@@ -18,9 +18,10 @@ pytestmark = pytest.mark.blender
 def test_actor_is_complete(addon, tmp_path):
     actor = faces.actor(addon, tmp_path)
     layout = addon.rig_layout
-    assert len(actor.data.bones) == 163
-    assert sorted(actor.data.collections.keys()) == sorted(layout.COLLECTION_COLOURS)
-    assert sum(len(kind.bones) for kind in actor.data.collections) == 162
+    handles = addon.handle_layout.HANDLE_NAMES
+    assert len(actor.data.bones) == 163 + len(handles)
+    assert sorted(actor.data.collections.keys()) == sorted([*layout.COLLECTION_COLOURS, "Handles"])
+    assert sum(len(kind.bones) for kind in actor.data.collections) == 162 + len(handles)
     for name in layout.BONE_NAMES:
         assert actor.pose.bones[name].lock_location[:] == (False, True, False)
     lines = bpy.data.objects["Ada Lines"]
