@@ -33,6 +33,7 @@ class MotionConfig:
     flow_layers: int = 3
     kernel: int = 3
     dilation_cycle: int = 3
+    normed: int = 1  # 1: the voice and decoder stacks are normalised frame by frame
 
     @property
     def receptive_frames(self) -> int:
@@ -49,8 +50,8 @@ class MotionConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> MotionConfig:
-        """The configuration that ``to_dict`` described."""
-        return cls(**{name: int(value) for name, value in data.items()})
+        """The configuration that ``to_dict`` described; files from before a field was there are read as they were meant."""
+        return cls(**{name: int(value) for name, value in ({"normed": 0} | data).items()})
 
 
 TINY = MotionConfig(

@@ -43,11 +43,12 @@ class MotionModel(nn.Module):
         self.config = config
         width = config.width
         self.voice_enter = nn.Conv1d(config.features, width, config.kernel, padding=(config.kernel - 1) // 2)
-        self.voice = GatedStack(width, config.voice_layers, config.kernel, config.dilation_cycle)
+        normed = bool(config.normed)
+        self.voice = GatedStack(width, config.voice_layers, config.kernel, config.dilation_cycle, normed=normed)
         self.aus_enter = nn.Conv1d(2 * AU_COUNT, config.au_width, config.kernel, padding=(config.kernel - 1) // 2)
         self.join = nn.Conv1d(width + config.au_width, width, 1)
         self.decoder_enter = nn.Conv1d(width, width, 1)
-        self.decoder = GatedStack(width, config.decoder_layers, config.kernel, config.dilation_cycle, condition=width)
+        self.decoder = GatedStack(width, config.decoder_layers, config.kernel, config.dilation_cycle, condition=width, normed=normed)
         self.motion_leave = nn.Conv1d(width, MOTION_WIDTH, 1)
         self.aus_leave = nn.Conv1d(width, AU_COUNT, 1)
         # The plain effect of each keyed AU on the reference face; the network learns what speech and other AUs change in it.
@@ -63,6 +64,7 @@ class MotionModel(nn.Module):
         self.posterior_leave = nn.Conv1d(width, 2 * config.latent_width, 1)
         self.flow = Flow(config.latent_width, config.flow_width, config.flow_layers, config.flows, width)
         self.latent_leave = nn.ConvTranspose1d(config.latent_width, width, 2 * stride, stride=stride, padding=stride // 2)
+        nn.init.normal_(self.latent_leave.weight, std=0.01)
 
     def condition(self, voice: Tensor, aus: Tensor, keyed: Tensor) -> Tensor:
         """(batch, width, frames) from ``voice`` (batch, frames, features), ``aus`` (batch, frames, 18) in 0..1 and ``keyed``
@@ -86,6 +88,10 @@ class MotionModel(nn.Module):
         log_deviation = log_deviation.clamp(-6.0, 3.0)
         noise = torch.randn_like(mean) if noise is None else noise
         return Posterior(z=mean + noise * log_deviation.exp(), log_density=-log_deviation - 0.5 * noise**2)
+
+    def latent_shape(self, condition: Tensor) -> tuple[int, int, int]:
+        """(batch, latent, frames / stride) that goes with ``condition`` (batch, width, frames)."""
+        return len(condition), self.config.latent_width, condition.shape[2] // self.config.latent_stride
 
     def coarse(self, condition: Tensor) -> Tensor:
         """The condition at the latent's rate."""

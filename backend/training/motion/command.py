@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="generator",
         help="regressor: no latent, the baseline; tiny: seconds, for trials",
     )
-    parser.add_argument("--steps", type=int, default=None, help="updates (default 4200)")
+    parser.add_argument("--steps", type=int, default=None, help="updates (default 4500)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--make-face", type=Path, default=None, metavar="DATA", help="first make the reference face from the actors' parts in DATA"
@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             flush=True,
         )
         source = WindowSource(tracked, actors, reference_face(), config.frames, config.seed + trainer.step)
-        trainer.run(source.batches(config.batch, config.tracked_share, config.silent_share), arguments.work, _print_line)
+        plain = max(0, config.plain_steps - trainer.step)
+        trainer.run(source.batches(config.batch, config.tracked_share, config.silent_share, plain), arguments.work, _print_line)
     target = arguments.out or (DEFAULT_WEIGHTS if arguments.variant == "generator" else arguments.work / f"{arguments.variant}.safetensors")
     report = save_model(trainer.averaged, target, card(trainer, arguments.variant, counts, arguments.note))
     return {"weights": str(target), "steps": trainer.step, "seconds": round(trainer.seconds), "sha256": report["sha256"]}
@@ -83,15 +84,17 @@ def _config(arguments: argparse.Namespace) -> TrainConfig:
     if arguments.variant == "regressor":
         config = replace(config, model=replace(MotionConfig(), latent_width=0))
     if arguments.variant == "tiny":
-        config = replace(config, model=TINY, steps=40, batch=8, frames=32, warm_up=5)
+        config = replace(config, model=TINY, steps=40, batch=8, frames=32, warm_up=5, plain_steps=10)
     return replace(config, steps=arguments.steps) if arguments.steps else config
 
 
 def _clips(arguments: argparse.Namespace) -> tuple[list[Clip], list[Clip]]:
     from backend.training.motion.clips import load_actors, load_tracked
+    from backend.training.motion.dataset import for_choosing
 
     most = 12 if arguments.variant == "tiny" else None
-    return load_tracked(arguments.grid, False, most), load_actors(arguments.actors, False, most)
+    tracked = [clip for clip in load_tracked(arguments.grid, False, most) if not for_choosing(clip.path.stem)]
+    return tracked, load_actors(arguments.actors, False, most)
 
 
 def _make_face(data: Path) -> None:

@@ -11,8 +11,9 @@ from bridge.facs import AU_COUNT, AU_INDEX, MAXIMUM_INTENSITY
 FloatArray = NDArray[np.float32]
 
 BLINK = AU_INDEX["AU45"]
-# AUs that speech itself uses: in tracked clips their estimates follow the words.
-ARTICULATION = tuple(AU_INDEX[key] for key in ("AU10", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU28"))
+# AUs whose estimates follow the words in tracked clips: those that speech itself uses, and cheeks and lower lids, which move with it.
+_OF_SPEECH = ("AU06", "AU07", "AU09", "AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU28")
+SPOKEN = tuple(AU_INDEX[key] for key in _OF_SPEECH)
 _ALL_FREE, _ALL_KEYED = 0.2, 0.25
 
 
@@ -70,6 +71,13 @@ def keyed_mask(frames: int, generator: np.random.Generator) -> NDArray[np.bool_]
             start, end = np.sort(generator.integers(0, frames + 1, 2))
             mask[start:end, index] = False
     mask[:, BLINK] = generator.random() < 0.93
+    return mask
+
+
+def lids_only(frames: int) -> NDArray[np.bool_]:
+    """Every AU free but AU45, (frames, 18): how the generator runs where the animator has keyed nothing."""
+    mask = np.zeros((frames, AU_COUNT), bool)
+    mask[:, BLINK] = True
     return mask
 
 

@@ -18,9 +18,9 @@ from backend.motion.face import ReferenceFace, geometric_aus
 from backend.motion.measures import lip_gap
 from backend.speech.features import BANDS, COLUMNS_PER_FRAME, log_mel, normalised_rows, silent_rows
 from backend.training.motion.augment import augmented
-from backend.training.motion.commands import ARTICULATION, BLINK, acted_aus, keyed_mask, span_fade
+from backend.training.motion.commands import BLINK, SPOKEN, acted_aus, keyed_mask, lids_only, span_fade
 from bridge.facs import AU_INDEX, MAXIMUM_INTENSITY
-from bridge.landmarks import OF_MEDIAPIPE
+from bridge.landmarks import LIP_INNER_LOWER, LIP_INNER_UPPER, OF_MEDIAPIPE
 
 FloatArray = NDArray[np.float32]
 
@@ -52,7 +52,8 @@ class Clip:
 @dataclass(frozen=True)
 class Window:
     """One training example: voice rows (frames, features), motion (frames, 324), AUs 0..1 and mask (frames, 18), AUs that the reading
-    is taught (frames, 18) with their mask, and where lips are shut (frames,)."""
+    is taught (frames, 18) with their mask. ``lips`` (2,): change of the lip gap under which lips count as shut, and the widest gap, both
+    of the reference face; a widest gap of 0 where there is nothing to shut."""
 
     voice: FloatArray
     motion: FloatArray
@@ -60,12 +61,21 @@ class Window:
     keyed: FloatArray
     read: FloatArray
     read_known: FloatArray
-    closed: FloatArray
+    lips: FloatArray
 
 
 def held_out(stem: str) -> bool:
     """Whether a clip belongs to validation: sha256 of its stem, as an integer, is 1 modulo 10."""
-    return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 10 == 1
+    return _tenth(stem) == 1
+
+
+def for_choosing(stem: str) -> bool:
+    """Whether a clip of the others is kept out of training too, for choosing between settings: 2 modulo 10."""
+    return _tenth(stem) == 2
+
+
+def _tenth(stem: str) -> int:
+    return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 10
 
 
 def closed_frames(neutral: FloatArray, motion: FloatArray) -> NDArray[np.bool_]:
@@ -73,6 +83,15 @@ def closed_frames(neutral: FloatArray, motion: FloatArray) -> NDArray[np.bool_]:
     gap = lip_gap(neutral[:, :2] + motion)
     loud = float(np.percentile(gap, 95))
     return gap < CLOSED_SHARE * loud if loud > 0.03 else np.zeros(len(gap), bool)
+
+
+def lip_limits(clip: Clip) -> FloatArray:
+    """(2,) of a clip: the change of the reference face's lip gap under which lips count as shut, and its widest gap (0: never opens)."""
+    if not clip.closed.any():
+        return np.zeros(2, np.float32)
+    rest = float(clip.neutral[LIP_INNER_LOWER, 1] - clip.neutral[LIP_INNER_UPPER, 1])
+    widest = float(np.percentile(lip_gap(clip.neutral + clip.motion * clip.scale), 95))
+    return np.array([CLOSED_SHARE * widest - rest, widest], np.float32) / clip.scale[LIP_INNER_LOWER, 1]
 
 
 def tracked_clip(path: Path, samples: FloatArray) -> Clip | None:
@@ -149,8 +168,14 @@ class WindowSource:
         self.tracked, self.actors, self.face, self.frames = tracked, actors, face, frames
         self.generator = np.random.default_rng(seed)
 
-    def batches(self, size: int, tracked_share: float, silent_share: float) -> Iterator[list[Window]]:
-        """Batches with a fixed share of tracked clips, of silent acting, and actors for the rest."""
+    def batches(self, size: int, tracked_share: float, silent_share: float, plain: int = 0) -> Iterator[list[Window]]:
+        """Batches with a fixed share of tracked clips, of silent acting, and actors for the rest.
+
+        The first ``plain`` batches are people speaking as they were recorded, every AU free but the lids': what the lips do with a
+        voice is learnt several times faster from them.
+        """
+        for _ in range(plain):
+            yield [self._spoken(self._pick(self.tracked or self.actors), plain=True) for _ in range(size)]
         silent = round(size * silent_share)
         tracked = round(size * tracked_share) if self.actors else size - silent
         if not self.tracked:
@@ -164,29 +189,30 @@ class WindowSource:
     def _pick(self, clips: list[Clip]) -> Clip:
         return clips[int(self.generator.integers(len(clips)))]
 
-    def _spoken(self, clip: Clip) -> Window:
-        """A stretch of a clip at a random speed, voice augmented, some AUs keyed and acted on top."""
+    def _spoken(self, clip: Clip, plain: bool = False) -> Window:
+        """A stretch of a clip at a random speed, voice augmented, some AUs keyed and acted on top. ``plain``: nothing of that."""
         draw = self.generator
         places = self._places(len(clip.motion))
         columns = (places[:, None] * COLUMNS_PER_FRAME + np.arange(COLUMNS_PER_FRAME) * (places[1] - places[0])).reshape(-1)
-        power = augmented(clip.log_power, draw) if draw.random() < 0.65 else clip.log_power
+        power = augmented(clip.log_power, draw) if not plain and draw.random() < 0.65 else clip.log_power
         voice = _at(normalised_rows(power).reshape(-1, BANDS + 1), columns).reshape(self.frames, -1)
         if draw.random() < 0.6:  # before and after a recording lies true silence, as when the generator runs
             beyond = (places < 0) | (places > len(clip.motion) - 1)
             voice[beyond] = silent_rows(1)
         motion, aus = _at(clip.motion, places), _at(clip.aus, places)
-        literal = clip.literal and draw.random() < 0.35
-        mask = keyed_mask(self.frames, draw)
-        if not clip.literal and draw.random() < 0.7:  # acting that is not keyed cannot be foreseen: key most of it
+        mask = lids_only(self.frames) if plain else keyed_mask(self.frames, draw)
+        # A performance that was captured keys every AU, speech included; a few keys are always acting on top of speech.
+        literal = clip.literal and bool(mask.all()) and draw.random() < 0.5
+        if not (clip.literal or plain) and draw.random() < 0.7:  # acting that is not keyed cannot be foreseen: key most of it
             mask |= (aus.max(axis=0) > 0.1)[None] & mask[:, BLINK : BLINK + 1]
         commands = aus.copy()
         if clip.literal and not literal:
-            commands[:, list(ARTICULATION)] = 0.0
-        if draw.random() < (0.8 if clip.literal else 0.4):
+            commands[:, list(SPOKEN)] = 0.0
+        if not plain and draw.random() < (0.8 if clip.literal else 0.4):
             motion, added = self._act(motion, aus, mask)
             commands, aus = commands + added, aus + added
         known = np.zeros(AU_COUNT, bool) if not clip.literal else np.ones(AU_COUNT, bool)
-        return self._window(voice, motion, commands, mask, aus, known, _at(clip.closed.astype(np.float32), places) > 0.99)
+        return self._window(voice, motion, commands, mask, aus, known, lip_limits(clip))
 
     def _places(self, length: int) -> NDArray[np.float64]:
         speed = 1.0 if self.generator.random() < 0.6 else float(np.exp(self.generator.uniform(np.log(0.82), np.log(1.2))))
@@ -211,7 +237,7 @@ class WindowSource:
         if draw.random() < 0.5:
             power = power + draw.normal(0.0, 1.0, power.shape).astype(np.float32) + draw.uniform(0.0, 9.0)
         voice = normalised_rows(power.astype(np.float32))
-        return self._window(voice, self.face.displaced(aus), aus, mask, aus, np.ones(AU_COUNT, bool), np.zeros(self.frames, bool))
+        return self._window(voice, self.face.displaced(aus), aus, mask, aus, np.ones(AU_COUNT, bool), np.zeros(2, np.float32))
 
     def _window(
         self,
@@ -221,7 +247,7 @@ class WindowSource:
         mask: NDArray[np.bool_],
         aus: FloatArray,
         known: NDArray[np.bool_],
-        closed: NDArray[np.bool_],
+        lips: FloatArray,
     ) -> Window:
         return Window(
             voice=voice.astype(np.float32),
@@ -230,7 +256,7 @@ class WindowSource:
             keyed=mask.astype(np.float32),
             read=(np.clip(aus, 0, MAXIMUM_INTENSITY) / MAXIMUM_INTENSITY).astype(np.float32),
             read_known=np.repeat(known[None].astype(np.float32), self.frames, axis=0),
-            closed=closed.astype(np.float32),
+            lips=lips,
         )
 
 

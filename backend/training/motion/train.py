@@ -29,15 +29,16 @@ class TrainConfig:
 
     model: MotionConfig = field(default_factory=MotionConfig)
     weights: LossWeights = field(default_factory=LossWeights)
-    steps: int = 4200
+    steps: int = 4500
+    plain_steps: int = 500  # at first: recorded speech alone, no latent
     batch: int = 16
     frames: int = 72
     learning_rate: float = 2e-3
     warm_up: int = 150
     divergence_warm_up: int = 400
-    prior_share: float = 0.5  # share of each batch that is decoded from the prior's mean instead of the posterior
-    tracked_share: float = 0.6
-    silent_share: float = 0.125
+    prior_share: float = 0.75  # share of each batch that is decoded from the prior's mean instead of the posterior
+    tracked_share: float = 0.6875
+    silent_share: float = 0.0625
     average: float = 0.997  # decay of the averaged weights
     gradient_limit: float = 1.0
     seed: int = 0
@@ -62,7 +63,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         models = [MotionModel(config.model) for _ in range(2)]
         models[1].load_state_dict(models[0].state_dict())
-        optimiser = torch.optim.AdamW(models[0].parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+        optimiser = torch.optim.AdamW(models[0].parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         trainer = cls(config, face, models[0], models[1].eval(), optimiser)
         trainer._set_basis()
         return trainer
@@ -120,7 +121,7 @@ class Trainer:
         self.model.train()
         terms = self._terms(batch, points)
         weights = asdict(self.config.weights)
-        rising = min(1.0, self.step / max(1, self.config.divergence_warm_up))
+        rising = min(1.0, max(0, self.step - self.config.plain_steps) / max(1, self.config.divergence_warm_up))
         total = sum((value * weights[name] * (rising if name == "divergence" else 1.0) for name, value in terms.items()), torch.zeros(()))
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -136,14 +137,14 @@ class Trainer:
         condition = model.condition(batch["voice"], batch["aus"], batch["keyed"])
         terms: dict[str, Tensor] = {}
         z = None
-        if config.model.latent_width:
-            posterior = model.encode(batch["motion"], condition)
-            terms["divergence"] = model.divergence(posterior, condition)
-            typical = model.draw(condition, torch.zeros_like(posterior.z))
-            chosen = (torch.rand(len(condition), 1, 1) < config.prior_share).float()
-            z = chosen * typical + (1 - chosen) * posterior.z
+        if config.model.latent_width and self.step >= config.plain_steps:
+            typical = model.draw(condition, torch.zeros(model.latent_shape(condition)))
+            rows = torch.randperm(len(condition))[: max(1, round(len(condition) * (1 - config.prior_share)))]
+            posterior = model.encode(batch["motion"][rows], condition[rows])
+            terms["divergence"] = model.divergence(posterior, condition[rows])
+            z = typical.index_copy(0, rows, posterior.z)
         decoded = model.decode(z, condition, batch["aus"], batch["keyed"])
-        terms |= motion_terms(decoded.motion, batch["motion"], batch["closed"], points)
+        terms |= motion_terms(decoded.motion, batch["motion"], batch["lips"], points)
         terms["reading"] = reading_term(decoded.aus, batch["read"], batch["read_known"])
         return terms
 
@@ -156,13 +157,12 @@ class Trainer:
     def _average(self) -> None:
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for mean, now in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
-                mean.lerp_(now, 1 - decay)
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay)
 
 
 def stacked(windows: list[Window]) -> dict[str, Tensor]:
     """A batch of windows as tensors (batch, frames, ...)."""
-    names = ("voice", "motion", "aus", "keyed", "read", "read_known", "closed")
+    names = ("voice", "motion", "aus", "keyed", "read", "read_known", "lips")
     return {name: torch.from_numpy(np.stack([getattr(window, name) for window in windows])) for name in names}
 
 
