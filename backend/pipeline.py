@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,14 +16,17 @@ from numpy.typing import NDArray
 from bridge import VERSION
 from bridge.faults import Fault
 from bridge.reuse import Reuse
-from bridge.shot import RenderSettings, Shot, Track
+from bridge.shot import Shot, Track
 
-from .portrait.cache import forget_faces, load_face, load_portrait
+from . import tiers
+from .portrait.cache import forget_faces, load_face
 from .prediction import Progress, forget_prediction, predict
+from .provenance.credentials import can_carry
+from .provenance.signer import signer
 from .speech.load import RECORDING_RATE, load_recording
 from .speech.shot_voice import silent_voice
 from .stitch import check_movie, stitched
-from .tracks import check_portrait
+from .tiers import check_render_settings, start_synthesis, steps_of
 from .video.label import labelled
 from .video.write import check_target, metadata_comment, write_movie
 
@@ -41,8 +43,6 @@ __all__ = [
 ]
 
 Preview = Callable[[NDArray[np.uint8]], None]
-TIERS = ("small", "sd15")
-_MOST_STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,30 @@ def render(
     started = time.monotonic()
     shot, track = shot.checked(), track.checked()
     first, end = _checked_range(frames, len(track.landmarks))
-    image, images = _start_synthesis(shot, track, first, end)
-    size = (image.shape[1], image.shape[0])
+    watch = _Watch(progress, end - first, preview, keep_partial)
+    synthesis = start_synthesis(shot, track, first, end, watch.part(end - first), preview)
+    size = (synthesis.portrait.shape[1], synthesis.portrait.shape[0])
     check_target(out, size, end - first, track.fps)
+    details = _take_details(shot, out)
     progress(0, end - first, "reading the voice")
     sound = _recording(shot, track.fps, first, end)
     progress(0, end - first, "loading the renderer")
-    watch = _Watch(progress, end - first, preview, keep_partial)
-    pictures = labelled(images) if shot.render.label else images
+    pictures = labelled(synthesis.frames) if shot.render.label else synthesis.frames
     if reuse is not None:
-        pictures = _stitched(shot, track, reuse.checked(len(track.landmarks)), first, end, size)
+        pictures = _stitched(shot, track, reuse.checked(len(track.landmarks)), first, end, size, watch)
     tags = {"title": Path(out).stem, "comment": metadata_comment(shot.seed, shot.render.tier)}
-    written = write_movie(out, watch.watched(pictures), track.fps, end - first, sound, tags, RECORDING_RATE)
+    written = write_movie(out, watch.watched(pictures), track.fps, end - first, sound, tags, RECORDING_RATE, details)
     made = None if reuse is None else end - first - sum(max(0, min(b, end) - max(a, first)) for a, b, _ in reuse.runs)
-    return _report(shot, track, Path(out), size, written, time.monotonic() - started, watch.cancelled, made)
+    return _report(shot, track, Path(out), size, written, time.monotonic() - started, watch.cancelled, made, synthesis.notes)
+
+
+def _take_details(shot: Shot, out: str | Path) -> dict[str, Any] | None:
+    """What the content credentials say; None where none are wanted. A certificate of no use is found out before the work."""
+    if not (shot.render.credentials and can_carry(Path(out))):
+        return None
+    signer().close()
+    said = {"consent": shot.render.consent} if shot.render.consent else {}
+    return {"tier": shot.render.tier, "seed": shot.seed, **said}
 
 
 def preview_frame(shot: Shot, track: Track, frame: int, progress: Progress) -> NDArray[np.uint8]:
@@ -106,8 +116,7 @@ def preview_frame(shot: Shot, track: Track, frame: int, progress: Progress) -> N
     shot, track = shot.checked(), track.checked()
     first, end = _checked_range((frame, frame + 1), len(track.landmarks))
     progress(0, 1, "rendering")
-    _, images = _start_synthesis(shot, track, first, end)
-    picture = next(images)
+    picture = next(start_synthesis(shot, track, first, end, lambda share: progress(int(share * 100), 100, "rendering")).frames)
     progress(1, 1, "rendering")
     return picture
 
@@ -134,33 +143,23 @@ def shot_notes(shot: Shot) -> list[str]:
     return []
 
 
-def check_render_settings(settings: RenderSettings) -> None:
-    """Raises Fault ``tier-unknown``, ``tier-unavailable``, ``steps-range`` or ``crop-size``."""
-    if settings.tier not in TIERS:
-        raise Fault("tier-unknown", f"There is no tier {settings.tier!r}.", f"Choose {' or '.join(TIERS)}.")
-    if settings.tier != "small":
-        raise Fault("tier-unavailable", f"The tier {settings.tier} comes with a later release.", "Use the tier small.")
-    if not 1 <= settings.steps <= _MOST_STEPS:
-        raise Fault(
-            "steps-range",
-            f"{settings.steps} diffusion steps are not possible.",
-            f"Use 1 (draft), 2 (standard), 4 (best), at most {_MOST_STEPS}.",
-        )
-    if settings.crop_size not in (256, 512):
-        raise Fault("crop-size", f"A face crop of {settings.crop_size} pixels is not possible.", "Use 256 or 512.")
-
-
 def free_memory() -> None:
     """Lets go of the models and faces that are kept between jobs."""
     forget_prediction()
     forget_faces()
-    runtime = sys.modules.get("backend.synthesis.small.runtime")  # not imported for this
-    if runtime is not None:
-        runtime.default_runtime.cache_clear()
+    tiers.free()
 
 
 def _report(
-    shot: Shot, track: Track, out: Path, size: tuple[int, int], written: int, seconds: float, cancelled: bool, made: int | None = None
+    shot: Shot,
+    track: Track,
+    out: Path,
+    size: tuple[int, int],
+    written: int,
+    seconds: float,
+    cancelled: bool,
+    made: int | None,
+    notes: list[str],
 ) -> RenderReport:
     return RenderReport(
         path=str(out),
@@ -171,37 +170,23 @@ def _report(
         seconds=round(seconds, 3),
         frames_per_second=round(written / max(seconds, 1e-6), 2),
         tier=shot.render.tier,
-        steps=shot.render.steps,
+        steps=steps_of(shot.render),
         seed=shot.seed,
         version=VERSION,
         cancelled=cancelled,
-        notes=shot_notes(shot),
+        notes=[*shot_notes(shot), *notes],
         made=made,
     )
 
 
-def _start_synthesis(shot: Shot, track: Track, first: int, end: int) -> tuple[NDArray[np.uint8], Iterator[NDArray[np.uint8]]]:
-    """The portrait and an iterator over the rendered rows ``first`` to ``end`` of the track."""
-    settings = shot.render
-    check_render_settings(settings)
-    from .synthesis.small.render import render_frames
-
-    image, face = load_portrait(shot.portrait)
-    # A rig that was fitted by hand may rightly stand elsewhere than the face that was found.
-    check_portrait(track, face.size, face.landmarks if shot.portrait_landmarks is None else shot.portrait_landmarks)
-    choices: dict[str, Any] = {"steps": settings.steps, "size": settings.crop_size, "seed": shot.seed}
-    images = render_frames(
-        image, track.portrait_landmarks, track.landmarks, track.aus, first_frame=first, frame_count=end - first, **choices
-    )
-    return image, iter(images)
-
-
-def _stitched(shot: Shot, track: Track, reuse: Reuse, first: int, end: int, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+def _stitched(
+    shot: Shot, track: Track, reuse: Reuse, first: int, end: int, size: tuple[int, int], watch: _Watch
+) -> Iterator[NDArray[np.uint8]]:
     """The rows ``first`` to ``end``, of which only those that are not taken over are made. Kept frames carry their label already."""
     check_movie(reuse, size, track.fps)
 
     def draw(start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
-        images = _start_synthesis(shot, track, start, stop)[1]
+        images = start_synthesis(shot, track, start, stop, watch.part(stop - start), watch.preview).frames
         return labelled(images) if shot.render.label else images
 
     return stitched(draw, reuse, first, end, size)
@@ -228,19 +213,36 @@ class _Watch:
     """Passes frames on while it reports progress, shows previews and heeds cancellation."""
 
     def __init__(self, progress: Progress, total: int, preview: Preview | None, keep_partial: bool) -> None:
-        self._progress, self._total, self._preview, self._keep_partial = progress, total, preview, keep_partial
+        self._progress, self._total, self.preview, self._keep_partial = progress, total, preview, keep_partial
+        self._done = self._told = 0
         self.cancelled = False
 
+    def part(self, count: int) -> Callable[[float], None]:
+        """Takes the share done of the ``count`` frames that are made next; raises where the work is to end."""
+        return lambda share: self._tell(self._done + int(share * count))
+
     def watched(self, frames: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-        for done, frame in enumerate(frames, 1):
-            if self._preview is not None:
-                self._preview(frame)
+        while not self.cancelled:
             try:
-                self._progress(done, self._total, "rendering")
+                frame = next(frames, None)
+            except Fault as fault:  # raised by ``part`` in the middle of a frame
+                if fault.code != "cancelled" or not (self._keep_partial and self._done):
+                    raise
+                self.cancelled = True
+                return
+            if frame is None:
+                return
+            self._done += 1
+            if self.preview is not None:
+                self.preview(frame)
+            try:
+                self._tell(self._done)
             except Fault as fault:
                 if fault.code != "cancelled" or not self._keep_partial:
                     raise
                 self.cancelled = True
             yield frame
-            if self.cancelled:
-                return
+
+    def _tell(self, done: int) -> None:
+        self._told = max(self._told, min(done, self._total))
+        self._progress(self._told, self._total, "rendering")

@@ -61,6 +61,11 @@ class RenderSettings:
     steps: int = 2  # diffusion steps: 1 draft, 2 standard, 4 best
     crop_size: int = 256  # pixels of the face crop: 256 or 512
     label: bool = False  # draw a visible "synthetic" label
+    preset: str = "standard"  # tier sd15: "draft", "standard" or "best"
+    weights: str = ""  # tier sd15: which published weights, empty for those that are there
+    sd15_steps: int = 0  # tier sd15: diffusion steps instead of the preset's, 0 for its own
+    credentials: bool = True  # sign the movie with C2PA content credentials
+    consent: str = ""  # who agreed to the use of face and voice, kept in the credentials
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ COMMANDS = {
     "render": "landmark track in, video out",
     "track": "landmarks and Action Unit estimates of a real video",
     "serve": "wait for jobs on a local socket (what Blender starts)",
+    "verify": "what a movie says about where it comes from",
     "doctor": "look whether everything is in place",
     "prepare": "turn video collections into training data",
     "train": "train a stage's weights",

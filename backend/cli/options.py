@@ -48,10 +48,17 @@ def add_render_arguments(parser: argparse.ArgumentParser) -> None:
     """Choices of a render."""
     defaults = RenderSettings()
     parser.add_argument("--tier", default=defaults.tier, metavar="small|sd15", help="renderer (default: small)")
-    parser.add_argument("--steps", type=int, default=defaults.steps, help="diffusion steps: 1 draft, 2 standard, 4 best (default: 2)")
+    text = "diffusion steps; small: 1 draft, 2 standard, 4 best (default: 2); sd15: instead of the preset's"
+    parser.add_argument("--steps", type=int, help=text)
+    parser.add_argument("--preset", default=defaults.preset, metavar="draft|standard|best", help="quality of the tier sd15")
+    parser.add_argument(
+        "--weights", default=defaults.weights, metavar="NAME", help="weights of the tier sd15 (default: those that are there)"
+    )
     parser.add_argument("--size", type=int, default=defaults.crop_size, metavar="256|512", help="pixels of the face crop (default: 256)")
     parser.add_argument("--keep-partial", action="store_true", help="on Ctrl-C keep a movie of the frames that are done")
     parser.add_argument("--label", action="store_true", help='write "synthetic" visibly into the picture')
+    parser.add_argument("--no-credentials", action="store_true", help="write no C2PA content credentials (the other notes stay)")
+    parser.add_argument("--consent", default="", metavar="TEXT", help="who agreed to the use of face and voice; kept in the credentials")
 
 
 def frame_rate(text: str) -> Fraction:
@@ -76,7 +83,12 @@ def motion_settings(arguments: argparse.Namespace) -> MotionSettings:
 
 def render_settings(arguments: argparse.Namespace) -> RenderSettings:
     """The render's choices; the pipeline checks them."""
-    return RenderSettings(tier=arguments.tier, steps=arguments.steps, crop_size=arguments.size, label=arguments.label)
+    steps: dict[str, int] = {}
+    if arguments.steps is not None:
+        steps = {"sd15_steps" if arguments.tier == "sd15" else "steps": arguments.steps}
+    choices: dict[str, Any] = {"preset": arguments.preset, "weights": arguments.weights, "label": arguments.label, **steps}
+    choices |= {"credentials": not arguments.no_credentials, "consent": arguments.consent.strip()}
+    return RenderSettings(tier=arguments.tier, crop_size=arguments.size, **choices)
 
 
 def voice_of(arguments: argparse.Namespace, duration: float | None) -> tuple[Voice, ...]:

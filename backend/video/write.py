@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from bridge import VERSION
 from bridge.faults import Fault
 
 from ..files import check_space, check_writable, fault_of, written_beside
+from ..provenance.credentials import add_credentials, can_carry
+from ..provenance.stream_mark import StreamMark
 
 SYNTHETIC_NOTE = "Synthetic media made with AUtter"
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -66,12 +70,14 @@ def write_movie(
     samples: NDArray[np.float32] | None,
     metadata: Mapping[str, str] | None = None,
     sample_rate: int = 48000,
+    details: Mapping[str, Any] | None = None,
 ) -> int:
     """Writes a movie and returns its number of frames.
 
     ``frames``: (height, width, 3) uint8 RGB, all of one size; odd sides are padded by one pixel. ``samples``: (n,) or
     (n, 1 or 2) float32 in -1..1 at ``sample_rate``, or None for a silent movie; cut or padded with silence to the
-    length of the pictures. ``metadata``: tags; ``comment`` is set if it is missing. If ``frames`` ends before ``frame_count``
+    length of the pictures. ``metadata``: tags; ``comment`` is set if it is missing. ``details``: what the content
+    credentials say of the take; None writes none, and Matroska files cannot carry them. If ``frames`` ends before ``frame_count``
     the movie ends there too. Raises Fault ``movie-format``, ``no-frames``, ``disk-full``, ``folder-read-only``, ``path-invalid``; whatever
     the iterator raises passes through, and nothing is left.
     """
@@ -89,7 +95,20 @@ def write_movie(
         except av.FFmpegError as error:
             raise fault_of(OSError(error.errno, error.strerror), path) from error
         _check_whole(partial, form, path)
+        if details is not None and can_carry(path):
+            _sign(partial, path, details)
     return written
+
+
+def _sign(partial: Path, path: Path, details: Mapping[str, Any]) -> None:
+    """Gives the finished file its content credentials, in a second file beside it that then takes its place."""
+    signed = partial.with_name(partial.name.replace(".partial", ".signed.partial"))
+    try:
+        add_credentials(partial, signed, path.name, details)
+        os.replace(signed, partial)
+    finally:
+        with suppress(OSError):
+            signed.unlink(missing_ok=True)
 
 
 def _encode(
@@ -113,14 +132,15 @@ def _encode(
         picture = _picture_stream(container, first.shape[1], first.shape[0], fps)
         voice = None if sound is None else _SoundTrack(container, sound, sample_rate)
         written = 0
+        mark = StreamMark(metadata.get("comment", metadata_comment()))
         for image in _with_first(first, frames):
-            container.mux(picture.encode(_video_frame(image, written, fps)))
+            container.mux(list(mark.marked(container, picture, picture.encode(_video_frame(image, written, fps)))))
             written += 1
             if voice is not None:
                 voice.write_until(written / fps)
             if written == frame_count:
                 break
-        container.mux(picture.encode())
+        container.mux(list(mark.marked(container, picture, picture.encode(), last=True)))
         if voice is not None:
             voice.finish()
     return written
