@@ -8,7 +8,12 @@ from typing import Any
 
 from .stages import add_stage_arguments, run_stages
 
-STAGES = {"motion": ("backend.evaluation.motion",), "synthesis": ("backend.evaluation.synthesis",)}
+STAGES = {
+    "motion": ("backend.evaluation.motion",),
+    "synthesis": ("backend.evaluation.synthesis",),
+    "parity": ("backend.evaluation.sd15_parity",),
+}
+BY_NAME_ONLY = ("parity",)  # compares code with code, on a file that has to be named
 
 
 def add_arguments(parser: argparse.ArgumentParser, words: list[str]) -> None:
@@ -18,4 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser, words: list[str]) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Hands over to the stage, or to one after the other."""
+    if arguments.stage is None:
+        arguments.stage_modules = {name: module for name, module in arguments.stage_modules.items() if name not in BY_NAME_ONLY}
     return run_stages(arguments)
