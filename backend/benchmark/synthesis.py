@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FLOOR_FPS = 5.0  # at 256, 2 steps, two processor cores
+FLOOR_FPS = 8.0  # at 256, 2 steps, two quiet processor cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -132,6 +132,12 @@ def test_a_range_equals_the_same_frames_of_the_whole(weights: Path) -> None:
     assert 10 * np.log10(255**2 / max(error, 1e-9)) > 40
 
 
+def test_frames_made_side_by_side_are_the_frames_made_one_by_one(weights: Path) -> None:
+    portrait, points, track, aus = shot(5)
+    films = [list(render_frames(portrait, points, track, aus, runtime=OnnxRuntime(weights, threads=threads))) for threads in (1, 3)]
+    assert len(films[0]) == 5 and all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(*films, strict=True))
+
+
 def test_same_seed_same_frames_and_corners_stand_still(weights: Path) -> None:
     portrait, points, track, aus = shot()
     runs = [list(render_frames(portrait, points, track, aus, seed=3, runtime=TorchRuntime(weights))) for _ in range(2)]

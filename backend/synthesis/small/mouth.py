@@ -32,6 +32,7 @@ _DARK = np.array([0.22, 0.12, 0.12], np.float32)
 _TONGUE = np.array([0.46, 0.26, 0.26], np.float32)
 _TEETH = np.array([0.92, 0.88, 0.82], np.float32)  # of the skin's brightness
 _FINE = 4  # the outline is drawn this many times larger
+_MARGIN = 0.03  # of the crop round the lips, for what blurs over their edge
 _FIRST_GAP, _FULL_GAP = 0.03, 0.09  # lip gap in eye distances from which, and at which fully, the interior shows
 _TEETH_HEIGHT, _SMILING_TEETH = 0.055, 0.12  # of the eye distance, upper teeth in speech and in a smile
 _LOWER_TEETH = 0.035  # of the eye distance, once the mouth is well open
@@ -63,41 +64,61 @@ class MouthInterior:
         if share < 0.01:
             return picture
         smile = float(np.clip((_width(points) / self.width - 1) / _SMILE, 0, 1))
-        opening, upper, lower, depth = self._shapes(points, gap, smile, picture.shape[-1])
+        window = _window(points, picture.shape[-1])
+        opening, upper, lower, depth = self._shapes(points, gap, smile, picture.shape[-1], window)
         inside = self.skin * (_DARK + (_TONGUE - _DARK) * depth)
         shown = np.maximum(upper * (0.35 + 0.45 * smile), lower * 0.45)
         colour = inside * (1 - shown) + self.skin.mean() * _TEETH * shown
-        share *= self._need(picture, points, opening)
+        rows, columns = window
+        part = picture[:, rows, columns]
+        share *= self._need(part, points, opening, picture.shape[-1], window)
         weight = (opening * share).transpose(2, 0, 1)
         signed = (colour / np.float32(127.5) - 1).transpose(2, 0, 1)
-        return (picture * (1 - weight) + signed * weight).astype(np.float32)
+        mixed = picture.copy()
+        mixed[:, rows, columns] = part * (1 - weight) + signed * weight
+        return mixed
 
-    def _need(self, picture: Array, points: Array, opening: Array) -> float:
+    def _need(self, part: Array, points: Array, opening: Array, side: int, window: tuple[slice, slice]) -> float:
         """How much of the drawing the frame needs, 0..1: all of it where the opening is painted like the lips round it."""
-        side = picture.shape[-1]
-        lips = np.zeros((side, side), np.uint8)
+        lips = np.zeros(part.shape[1:], np.uint8)
         for region, value in (("lips_outer", 1), ("lips_inner", 0)):
-            cv2.fillPoly(lips, [np.rint(points[list(REGIONS[region])] * side).astype(np.int32)], value)
+            cv2.fillPoly(lips, [_places(points, region, side, window, 1)], value)
         inner = opening[..., 0] > 0.8
         if not (inner.any() and lips.any()):
             return 1.0
-        pixels = (picture.transpose(1, 2, 0) + 1) * np.float32(127.5)
+        pixels = (part.transpose(1, 2, 0) + 1) * np.float32(127.5)
         difference = (pixels[inner].mean(0) - pixels[lips > 0].mean(0)) / np.maximum(self.skin, 1)
         distance = float(np.linalg.norm(difference))
         return float(np.clip(1 - (1 - _LEAST_DRAWN) * (distance - _LIKE_LIPS) / (_UNLIKE_LIPS - _LIKE_LIPS), _LEAST_DRAWN, 1))
 
     @staticmethod
-    def _shapes(points: Array, gap: float, smile: float, side: int) -> tuple[Array, Array, Array, Array]:
-        """Opening, upper teeth, lower teeth and nearness to the lower lip, each (s, s, 1) float32 0..1."""
-        large = side * _FINE
-        opening = np.zeros((large, large), np.uint8)
-        cv2.fillPoly(opening, [np.rint(points[list(REGIONS["lips_inner"])] * large).astype(np.int32)], 255)
-        unit = _eyes(points) * large
+    def _shapes(points: Array, gap: float, smile: float, side: int, window: tuple[slice, slice]) -> tuple[Array, Array, Array, Array]:
+        """Opening, upper teeth, lower teeth and nearness to the lower lip in the window, each (h, w, 1) float32 0..1."""
+        rows, columns = window
+        opening = np.zeros(((rows.stop - rows.start) * _FINE, (columns.stop - columns.start) * _FINE), np.uint8)
+        cv2.fillPoly(opening, [_places(points, "lips_inner", side, window, _FINE)], 255)
+        unit = _eyes(points) * side * _FINE
         height = min(_TEETH_HEIGHT + (_SMILING_TEETH - _TEETH_HEIGHT) * smile, (0.5 + 0.4 * smile) * gap)
         low_height = float(np.clip(gap - 0.1, 0, _LOWER_TEETH))
         upper = _band(opening, round(height * unit))
         lower, low = _band(opening, -round(low_height * unit)), _band(opening, -round(0.45 * gap * unit))
-        return _soft(opening, side, 1.0), _soft(upper, side, 0.8), _soft(lower, side, 0.8), _soft(low, side, 2.5)
+        blur = side / 256
+        return _soft(opening, blur), _soft(upper, 0.8 * blur), _soft(lower, 0.8 * blur), _soft(low, 2.5 * blur)
+
+
+def _window(points: Array, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the picture that hold the lips and what blurs over their edge."""
+    lips = points[list(REGIONS["lips_outer"])] * side
+    low, high = np.floor(lips.min(0)) - _MARGIN * side, np.ceil(lips.max(0)) + _MARGIN * side
+    left, top = np.clip(low.astype(int), 0, side - 1)
+    right, bottom = np.clip(high.astype(int), 1, side)
+    return slice(int(top), max(int(bottom), int(top) + 1)), slice(int(left), max(int(right), int(left) + 1))
+
+
+def _places(points: Array, region: str, side: int, window: tuple[slice, slice], fine: int) -> NDArray[np.int32]:
+    """Pixels of a region's outline in the window, drawn ``fine`` times larger."""
+    origin = np.array([window[1].start, window[0].start])
+    return np.asarray(np.rint((points[list(REGIONS[region])] * side - origin) * fine), np.int32)
 
 
 def _band(mask: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
@@ -112,9 +133,10 @@ def _band(mask: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.subtract(mask, moved), np.uint8)
 
 
-def _soft(mask: NDArray[np.uint8], side: int, blur: float) -> Array:
-    small = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), blur * side / 256) / 255, np.float32)[..., None]
+def _soft(mask: NDArray[np.uint8], blur: float) -> Array:
+    height, width = mask.shape[0] // _FINE, mask.shape[1] // _FINE
+    small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), blur) / 255, np.float32)[..., None]
 
 
 def _eyes(points: Array) -> float:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .conditions import frame_conditions, to_signed
 from .crop import resized, shot_crop
 from .mouth import STRENGTH, MouthInterior
+from .ordered import in_order
 from .paste import Paste
 from .raster import face_gate
 from .runtime import NETWORK_SIDE, Runtime, default_runtime
@@ -28,12 +29,16 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CropFrame:
-    """One rendered crop. ``picture``, ``warped``: (3, s, s) float32 -1..1; ``field``: (nodes, nodes, 2); ``kept``: see ``Warp``."""
+    """One rendered crop. ``picture``, ``warped``: (3, s, s) float32 -1..1; ``field``: (nodes, nodes, 2); ``kept``: see ``Warp``.
+
+    ``painted``: the picture before a mouth interior was drawn into it.
+    """
 
     picture: Array
     warped: Array
     field: Array
     kept: float
+    painted: Array
 
 
 class CropRenderer:
@@ -61,10 +66,16 @@ class CropRenderer:
         self.mouth = MouthInterior(portrait, portrait_points, mouth_interior)
 
     def __call__(self, points: Array, intensities: Array | None) -> CropFrame:
-        """The frame at landmarks ``points`` (162, 2), crop coordinates, and AU ``intensities`` (18,) 0..5 or None."""
+        """The next frame at landmarks ``points`` (162, 2), crop coordinates, and AU ``intensities`` (18,) 0..5 or None."""
+        frame = self.frame(points, intensities, self.previous)
+        self.previous = frame.painted if self.runtime.uses_previous else None
+        return frame
+
+    def frame(self, points: Array, intensities: Array | None, previous: Array | None = None) -> CropFrame:
+        """One frame after ``previous`` (3, 256, 256), or after none; leaves the renderer as it is, so threads may share it."""
         warp = landmark_warp(self.points, points)
         first = to_signed(apply_field(self.portrait, warp.field))
-        conditions = frame_conditions(warp, first, self.signed, points, intensities, self.previous)
+        conditions = frame_conditions(warp, first, self.signed, points, intensities, previous)
         fine, coarse, flow, mask = self.runtime.trunk(conditions)
         gate = face_gate(points, self.portrait.shape[0])
         mask = mask * gate
@@ -72,8 +83,7 @@ class CropRenderer:
         warped = to_signed(apply_field(self.portrait, field))
         picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
         picture = np.clip(picture, -1, 1)
-        self.previous = picture if self.runtime.uses_previous else None
-        return CropFrame(self.mouth(picture, points), warped, field, warp.kept)
+        return CropFrame(self.mouth(picture, points), warped, field, warp.kept, picture)
 
 
 def render_frames(
@@ -104,11 +114,21 @@ def render_frames(
     paste = Paste(portrait, crop, detail)
     renderer = CropRenderer(resized(whole, NETWORK_SIDE), crop.to_unit(portrait_landmarks), steps=steps, seed=seed, runtime=runtime)
     last = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
-    preroll = PREROLL if renderer.runtime.uses_previous else 0
-    for row in range(max(first_frame - preroll, 0), last):
-        frame = renderer(crop.to_unit(landmarks[row]), None if aus is None else aus[row])
+
+    def crop_frame(row: int, render: Callable[[Array, Array | None], CropFrame]) -> CropFrame:
+        return render(crop.to_unit(landmarks[row]), None if aus is None else aus[row])
+
+    def pasted(frame: CropFrame) -> Picture:
+        return paste(frame.field, frame.warped, frame.picture)
+
+    if not renderer.runtime.uses_previous:
+        rows = range(first_frame, last)
+        yield from in_order(lambda row: pasted(crop_frame(row, renderer.frame)), rows, renderer.runtime.frames_at_once)
+        return
+    for row in range(max(first_frame - PREROLL, 0), last):
+        frame = crop_frame(row, renderer)
         if row >= first_frame:
-            yield paste(frame.field, frame.warped, frame.picture)
+            yield pasted(frame)
 
 
 def warp_only_frames(portrait: Picture, portrait_landmarks: Array, landmarks: Array) -> Iterator[Picture]:

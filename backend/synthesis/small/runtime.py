@@ -29,6 +29,7 @@ class Runtime(Protocol):
 
     device: str
     uses_previous: bool
+    frames_at_once: int  # how many threads may call it together with profit
 
     def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
         """Fine features, coarse features, flow (2, nodes, nodes), mask (1, side, side)."""
@@ -41,6 +42,8 @@ class Runtime(Protocol):
 
 class TorchRuntime:
     """The network in torch, on any device."""
+
+    frames_at_once = 2  # one on the device while the processor prepares or pastes another
 
     def __init__(self, weights: Path = WEIGHTS, device: str = "cpu") -> None:
         import torch
@@ -78,7 +81,7 @@ class OnnxRuntime:
 
         self.uses_previous = read_config(weights).uses_previous
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or processor_threads()
+        options.intra_op_num_threads = self.frames_at_once = threads or processor_threads()
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
