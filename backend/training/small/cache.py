@@ -20,6 +20,7 @@ from backend.synthesis.small.runtime import NETWORK_SIDE
 
 _ROOM = 1.08  # crops are kept a little wider than at render time, so that augmentation may shift and zoom
 SAME_PERSON = ("grid",)  # data sets whose clips all show one person
+MANY_PEOPLE = ("actors",)  # data sets of many people, of whom some can be spared
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,14 @@ class FaceClip:
 def held_out(stem: str, modulo: int = 10) -> bool:
     """Whether a clip is validation: sha256 of its stem, as an integer, is 1 modulo ``modulo``."""
     return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % modulo == 1
+
+
+def for_choosing(clip: FaceClip) -> bool:
+    """Whether a person is kept out of training to choose settings by, so that nobody chooses by the held-out figures.
+
+    Every ninth or so of the rendered people; the real ones are too few to spare any.
+    """
+    return clip.dataset in MANY_PEOPLE and not clip.validation and held_out(clip.person, 9)
 
 
 def load_clips(folder: Path) -> list[FaceClip]:

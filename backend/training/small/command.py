@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="weights to write (default: the backend's own)")
     parser.add_argument("--minutes", type=float, help="length of the run")
     parser.add_argument("--clips", type=int, default=128, help="most clips of a data set that shows one person only")
+    parser.add_argument(
+        "--shares", nargs="+", default=[], metavar="NAME=SHARE", help="shares of the pairs by data set, e.g. grid=0.2 actors=0.6"
+    )
     parser.add_argument("--device", default="cpu", help="torch device")
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--tiny", action="store_true", help="a network of thousands of parameters for seconds: a check, not for use")
@@ -44,6 +47,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     config = tiny_config() if arguments.tiny else TrainingConfig()
     if arguments.minutes:
         config = replace(config, minutes=arguments.minutes)
+    if arguments.shares:
+        config = replace(config, shares=named_shares(arguments.shares))
     cache_all(arguments.data, arguments.work / "cache", arguments.clips)
     clips = load_clips(arguments.work / "cache")
     if not any(not clip.validation for clip in clips):
@@ -54,6 +59,18 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.export_only:
         trainer.run()
     return export_run(trainer, clips, arguments.out or WEIGHTS)
+
+
+def named_shares(words: list[str]) -> tuple[tuple[str, float], ...]:
+    """Pairs of data set and share from words such as "grid=0.2". Raises Fault ``bad-argument``."""
+    shares = []
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            shares.append((name, float(value)))
+        except ValueError:
+            raise Fault("bad-argument", f"{word!r} is no share of a data set.", "Write it as NAME=SHARE, e.g. grid=0.2.") from None
+    return tuple(shares)
 
 
 def cache_all(data: Path, folder: Path, most: int) -> None:

@@ -23,6 +23,9 @@ class LossWeights:
     mouth: float = 5.0
     mouth_opening: float = 10.0
     eyes: float = 4.0
+    perceptual: float = 0.025  # unlikeness of ImageNet features; from ``perceptual_from`` on
+    adversarial: float = 0.01  # what the discriminator sees through; from ``adversarial_from`` on
+    matching: float = 0.15  # unlikeness of the discriminator's features; likewise
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,15 @@ class TrainingConfig:
     learning_rate: float = 1.2e-3
     decay_share: float = 0.22
     warm_up_steps: int = 150
+    perceptual_from: float = 0.55  # share of the run; 1 and more: never
+    adversarial_from: float = 0.85
+    rollout: int = 3  # frames of its own that the network builds on, in the last part of a run that looks at the frame before
     ema: float = 0.9985
     clip_gradient: float = 1.0
     # Shares of the pairs by data set, of those present; people count evenly within one. One man's 900 clips stay under a third.
     shares: tuple[tuple[str, float], ...] = (("grid", 0.25), ("pyfeat", 0.25), ("actors", 0.5))
-    tasks: tuple[float, float, float] = (0.64, 0.2, 0.16)  # shares of pairs that open a mouth, close eyes, or do anything
+    # Shares of pairs that open a mouth, close eyes, do anything, or hardly move: those teach it to leave a face alone.
+    tasks: tuple[float, float, float, float] = (0.56, 0.18, 0.14, 0.12)
     most_turn: float = 0.12  # how far the head turns between portrait and target, in eye distances of the nose; larger ones get rare
     # Measured: within an hour of one core, looking at the frame before costs .2 dB and more in its own roll-outs. Off until it pays.
     no_previous: float = 1.0
@@ -65,5 +72,13 @@ def tiny_config() -> TrainingConfig:
     """A run of seconds on a network of thousands of parameters, for tests."""
     network = NetworkConfig(widths=(8, 12, 16), embedding=16)
     return TrainingConfig(
-        minutes=0.05, network=network, window=64, batch=2, whole_batch=1, warm_up_steps=2, log_every=1, validation_pairs=1
+        minutes=0.05,
+        network=network,
+        window=64,
+        batch=2,
+        whole_batch=1,
+        warm_up_steps=2,
+        log_every=1,
+        validation_pairs=1,
+        perceptual_from=1.0,
     )

@@ -15,9 +15,10 @@ import torch
 
 from backend.synthesis.small.network import SmallNetwork
 
-from .cache import FaceClip
+from .cache import FaceClip, for_choosing
 from .checkpoint import load_state, save_state
 from .config import TrainingConfig
+from .critics import Critics
 from .losses import Batch, corrupted, loss_terms, predict, stack_pairs, warp_portrait
 from .pairs import PairSampler
 from .validation import Validation
@@ -33,15 +34,18 @@ class Trainer:
         self.config, self.folder, self.device, self.report = config, folder, device, report
         self.network = SmallNetwork(config.network).to(device, memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
         self.steps = self.images = 0
         self.seconds = 0.0  # spent training, over all resumes
         self.history: list[dict[str, Any]] = []
         if self._state.is_file():
             self._resume()
-        training = [clip for clip in clips if not clip.validation]
+        training = [clip for clip in clips if not clip.validation and not for_choosing(clip)]
         self.sampler = PairSampler(training, config, config.seed + self.steps)
         self.draw = torch.Generator().manual_seed(config.seed + self.steps)
+        self.critics = Critics(config, device)
         self.validation = Validation(clips, config.validation_pairs)
 
     @property
@@ -79,11 +83,10 @@ class Trainer:
         """One optimizer step; returns the terms of the loss."""
         whole = self.share >= 1 - self.config.whole_share
         window, count = (256, self.config.whole_batch) if whole else (self.config.window, self.config.batch)
-        batch = stack_pairs([self.sampler.pair(window) for _ in range(count)], self.device)
-        previous = self._previous(batch, own=whole)
-        noise = torch.randn(batch.target.shape, generator=self.draw).to(self.device)
-        prediction = predict(self.network, batch, previous, noise, self._times(count))
+        batch, previous = self._examples(window, count, rollout=whole and self.config.no_previous < 1)
+        prediction = predict(self.network, batch, previous, self._noise(batch), self._times(count))
         terms = loss_terms(prediction, batch, self.config.losses, self.share)
+        terms |= self.critics.terms(prediction, batch, self.share)
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_gradient)
         for group in self.optimizer.param_groups:
@@ -118,16 +121,33 @@ class Trainer:
         }
         save_state(self._state, self.network, self.average, self.optimizer, notes)
 
-    def _previous(self, batch: Batch, own: bool) -> torch.Tensor:
-        """Previous frames to condition on: the truth made worse, or, late in the run, half of the time the network's own output."""
-        with torch.no_grad():
-            first = warp_portrait(batch.portrait, batch.field, batch.base)
-            if own and self.config.no_previous < 1 and torch.rand((), generator=self.draw) < 0.5:
-                noise = torch.randn(batch.target.shape, generator=self.draw).to(self.device)
-                return predict(
-                    self.network, batch, torch.zeros_like(first), noise, torch.ones(len(first), device=self.device)
-                ).picture.clamp(-1, 1)
-            return corrupted(batch.previous, first, self.draw)
+    def _examples(self, window: int, count: int, rollout: bool) -> tuple[Batch, torch.Tensor]:
+        """A batch and the previous frames to condition on: none, the truth made worse, or the network's own."""
+        if rollout:
+            return self._rolled_out(window, count)
+        batch = stack_pairs([self.sampler.pair(window) for _ in range(count)], self.device)
+        if self.config.no_previous >= 1:
+            return batch, torch.zeros_like(batch.target)
+        first = warp_portrait(batch.portrait, batch.field, batch.base)
+        return batch, corrupted(batch.previous, first, self.draw)
+
+    def _rolled_out(self, window: int, count: int) -> tuple[Batch, torch.Tensor]:
+        """Last frames of short films, each with what the network itself made of the frames before."""
+        last, befores = [], []
+        for _ in range(count):
+            pairs = self.sampler.sequence(window, self.config.rollout + 1)
+            previous = torch.from_numpy(pairs[0].previous)[None].to(self.device)
+            for pair in pairs[:-1]:
+                single = stack_pairs([pair], self.device)
+                with torch.no_grad():
+                    made = predict(self.network, single, previous, self._noise(single), torch.ones(1, device=self.device))
+                previous = made.picture.clamp(-1, 1)
+            last.append(pairs[-1])
+            befores.append(previous)
+        return stack_pairs(last, self.device), torch.cat(befores)
+
+    def _noise(self, batch: Batch) -> torch.Tensor:
+        return torch.randn(batch.target.shape, generator=self.draw).to(self.device)
 
     def _times(self, count: int) -> torch.Tensor:
         """Times of the flow, alike for a batch: often 1, where sampling starts, else the later steps of 2 and 4."""

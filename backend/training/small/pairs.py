@@ -24,13 +24,13 @@ from bridge.landmarks import (
     REGIONS,
 )
 
-from .augment import place_picture, place_points, random_look, random_placing
+from .augment import Look, place_picture, place_points, random_look, random_placing
 from .cache import FaceClip
 from .config import LossWeights, TrainingConfig
 
 Array = NDArray[np.float32]
 _SIDE = 256
-TASKS = ("mouth", "eyes", "any")
+TASKS = ("mouth", "eyes", "any", "still")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,19 @@ class PairSampler:
         """A random pair whose window has ``window`` pixels a side (256: the whole picture)."""
         task = str(self.draw.choice(TASKS, p=self.config.tasks))
         clip, start, goal = self._rows(task)
-        return build_pair(clip, start, goal, self.config, self.draw, window, task)
+        view = draw_view(clip, goal, self.config, self.draw, window, task)
+        return build_pair(clip, start, goal, self.config, view, bool(self.draw.random() >= self.config.no_previous))
+
+    def sequence(self, window: int, length: int) -> list[Pair]:
+        """Pairs of ``length`` frames in a row that lead up to a random target; the first alone has a true previous frame.
+
+        Shorter where the clip begins; a single pair where its pictures are no film.
+        """
+        task = str(self.draw.choice(TASKS, p=self.config.tasks))
+        clip, start, goal = self._rows(task)
+        view = draw_view(clip, goal, self.config, self.draw, window, task)
+        rows = range(max(goal - length + 1, 0), goal + 1) if clip.consecutive else range(goal, goal + 1)
+        return [build_pair(clip, start, row, self.config, view, row == rows[0]) for row in rows]
 
     def _rows(self, task: str) -> tuple[FaceClip, int, int]:
         person = self.people[self.draw.choice(len(self.people), p=self.shares)]
@@ -82,6 +94,8 @@ class PairSampler:
             self._likelihoods[clip.name, task] = row_likelihoods(clip.points, task)
         as_portrait, as_target = self._likelihoods[clip.name, task]
         goal = int(self.draw.choice(len(clip.points), p=as_target))
+        if task == "still":
+            return clip, nearest_row(clip.points, goal), goal
         turn = np.linalg.norm(head_turn(clip.points) - head_turn(clip.points[goal]), axis=-1) / self.config.most_turn
         near = as_portrait * (np.exp(-np.square(turn)) + 0.02)
         return clip, int(self.draw.choice(len(clip.points), p=near / near.sum())), goal
@@ -100,7 +114,7 @@ def row_likelihoods(points: Array, task: str = "any") -> tuple[Array, Array]:
     """Chances of each row (n,) as portrait and as target.
 
     "mouth": portraits with lips shut, targets with lips apart; "eyes": portraits with open eyes, targets with closed ones;
-    "any": calm portraits, all targets, those two kinds more often.
+    "any": calm portraits, all targets, those two kinds more often; "still": all alike.
     """
     eyes = np.linalg.norm(points[:, REGIONS["eye_left"][0]] - points[:, REGIONS["eye_right"][0]], axis=-1)
     gap = np.linalg.norm(points[:, LIP_INNER_UPPER] - points[:, LIP_INNER_LOWER], axis=-1) / eyes
@@ -114,9 +128,18 @@ def row_likelihoods(points: Array, task: str = "any") -> tuple[Array, Array]:
         portrait, target = shut + 0.05, gap**1.5 + 1e-4
     elif task == "eyes":
         portrait, target = (closed < 0.25) + 0.02, closed**2 + 1e-3
+    elif task == "still":
+        portrait, target = np.ones(len(points)), np.ones(len(points))
     else:
         portrait, target = 1 + 2.5 * (gap < np.percentile(gap, 40)) * (closed < 0.3), 1 + 8 * np.clip(gap / 0.25, 0, 1) + 5 * closed**2
     return portrait / portrait.sum(), target / target.sum()
+
+
+def nearest_row(points: Array, row: int) -> int:
+    """The row whose landmarks are most like those of ``row``, but not that row itself."""
+    distance = np.abs(points - points[row]).mean((1, 2))
+    distance[row] = np.inf
+    return int(np.argmin(distance)) if len(points) > 1 else row
 
 
 def head_turn(points: Array) -> Array:
@@ -127,21 +150,37 @@ def head_turn(points: Array) -> Array:
     return np.asarray((points[..., NOSE_TIP, :] - middle) / eyes[..., None], np.float32)
 
 
-def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int, task: str) -> Pair:
-    """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a random common look and placing."""
+@dataclass(frozen=True)
+class View:
+    """The random changes that all pictures of a pair or film share. ``jitter``: (162, 2), added to the landmarks asked for."""
+
+    look: Look
+    placing: Array
+    mirrored: bool
+    place: tuple[int, int, int, int]
+    jitter: Array
+    with_aus: bool
+
+
+def draw_view(clip: FaceClip, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int, task: str) -> View:
+    """A random look, placing and window about the target ``goal``."""
     look = random_look(draw)
     placing, mirrored = random_placing(draw, _SIDE)
-    first, second = (place_points(clip.points[row], placing, mirrored, _SIDE) for row in (start, goal))
-    place = random_window(second, window, draw, task)
-    whole = (0, 0, _SIDE, _SIDE)
-    portrait = look.apply(place_picture(clip.frames[start], placing, whole))
-    target = look.apply(place_picture(clip.frames[goal], placing, place))
-    asked = second + draw.normal(0, config.landmark_jitter, second.shape).astype(np.float32)
+    place = random_window(place_points(clip.points[goal], placing, mirrored, _SIDE), window, draw, task)
+    jitter = draw.normal(0, config.landmark_jitter, clip.points[goal].shape).astype(np.float32)
+    return View(look, placing, mirrored, place, jitter, bool(draw.random() >= config.no_aus))
+
+
+def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, view: View, with_previous: bool) -> Pair:
+    """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a common look and placing."""
+    first, second = (place_points(clip.points[row], view.placing, view.mirrored, _SIDE) for row in (start, goal))
+    portrait = view.look.apply(place_picture(clip.frames[start], view.placing, (0, 0, _SIDE, _SIDE)))
+    target = view.look.apply(place_picture(clip.frames[goal], view.placing, view.place))
     previous = None
-    if clip.consecutive and goal > 0 and draw.random() >= config.no_previous:
-        previous = to_signed(look.apply(place_picture(clip.frames[goal - 1], placing, place)))
-    aus = None if draw.random() < config.no_aus else clip.aus[goal]
-    return assemble(portrait, first, target, asked, previous, aus, place, config.losses)
+    if with_previous and clip.consecutive and goal > 0:
+        previous = to_signed(view.look.apply(place_picture(clip.frames[goal - 1], view.placing, view.place)))
+    aus = clip.aus[goal] if view.with_aus else None
+    return assemble(portrait, first, target, second + view.jitter, previous, aus, view.place, config.losses)
 
 
 def assemble(

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The judges that join late in a run: ImageNet features, then a patch discriminator. Each begins when its share of the run is reached."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .adversary import Adversary
+from .config import TrainingConfig
+from .losses import Batch, Prediction
+from .perceptual import PerceptualDistance
+
+_DISCRIMINATOR_RATE = 4e-4
+
+
+class Critics:
+    """Made at the start of a run; loads nothing before it is needed. A discriminator is learned anew after every resume."""
+
+    def __init__(self, config: TrainingConfig, device: str) -> None:
+        self.config, self.device = config, device
+        self._perceptual: PerceptualDistance | None = None
+        self._adversary: Adversary | None = None
+
+    def terms(self, prediction: Prediction, batch: Batch, share: float) -> dict[str, Tensor]:
+        """Weighted terms of the loss beyond the plain ones, at ``share`` (0..1) of the run. Raises Fault ``package-missing``."""
+        weights, terms = self.config.losses, {}
+        if share >= self.config.perceptual_from:
+            if self._perceptual is None:
+                self._perceptual = PerceptualDistance().to(self.device)
+            # Half of a batch: over many steps as good, and half the time.
+            count = max(len(batch.target) // 2, 1)
+            distance = self._perceptual(prediction.picture[:count], batch.target[:count], batch.importance[:count])
+            terms["perceptual"] = weights.perceptual * distance
+        if share >= self.config.adversarial_from:
+            if self._adversary is None:
+                self._adversary = Adversary(_DISCRIMINATOR_RATE, self.device)
+            self._adversary.learn(prediction.picture, prediction.first, batch)
+            unmasked, unlike = self._adversary.terms(prediction.picture, prediction.first, batch)
+            terms["adversarial"], terms["matching"] = weights.adversarial * unmasked, weights.matching * unlike
+        return terms
