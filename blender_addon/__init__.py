@@ -9,12 +9,14 @@ from . import (
     backend_link,
     handlers,
     headless,
+    live,
     live_picture,
     operators_actor,
     operators_backend,
     operators_capture,
     operators_fit,
     operators_handles,
+    operators_pins,
     operators_predict,
     operators_preview,
     operators_queue,
@@ -36,6 +38,7 @@ _CLASS_MODULES = (
     operators_handles,
     operators_voice,
     operators_predict,
+    operators_pins,
     operators_capture,
     operators_preview,
     operators_render,
@@ -53,6 +56,7 @@ def register() -> None:
         for cls in module.CLASSES:
             bpy.utils.register_class(cls)
     handlers.register()
+    live.register()
     live_picture.register()
     headless.register()
     ticks.register()
@@ -63,6 +67,7 @@ def unregister() -> None:
     ticks.unregister()
     headless.unregister()
     live_picture.unregister()
+    live.unregister()
     handlers.unregister()
     backend_link.close()
     for module in reversed(_CLASS_MODULES):

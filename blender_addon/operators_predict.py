@@ -9,9 +9,8 @@ from contextlib import contextmanager
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from . import actors, backend_link, shots, use_results, voices
-from .jobs import Job
-from .operators_base import AutterOperator, WaitingOperator, is_fitting, no_actor, no_backend
+from . import actors, backend_link, panel_state, predicting, prediction, shots, use_results, voices
+from .operators_base import ActorOperator, AutterOperator, WaitingOperator, is_fitting, no_actor, no_backend
 from .reports import reporting, tell
 
 
@@ -41,7 +40,11 @@ class RangedOperator(WaitingOperator):
 class PredictOperator(RangedOperator):
     """Mixin: asks for a track; it is written to the rig when it arrives. A prediction under way is replaced."""
 
-    seeds_onward = 0  # how far to move the actor's seed first
+    fade: IntProperty(
+        name="Fade", description="Frames of cross-fade where the rig is predicted beyond the range; without it the scene's setting",
+        min=0, max=100, options={"SKIP_SAVE"},
+    )  # fmt: skip
+    takes_onward = 0  # how many takes further than the last
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -52,8 +55,8 @@ class PredictOperator(RangedOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Samples the scene and sends it off."""
         actor = actors.require_actor(context, self.actor)
-        actor.autter.seed += self.seeds_onward
-        job = request_prediction(context, actor, self.frames(context))
+        fade = self.fade if self.properties.is_property_set("fade") else context.scene.autter.range_fade
+        job = predicting.request(context, actor, self.frames(context), fade, self.takes_onward)
         if self.waits():
             tell(self, use_results.use(context, self.finish(context, job)))
         return {"FINISHED"}
@@ -68,29 +71,38 @@ class AUTTER_OT_predict(PredictOperator, bpy.types.Operator):
 
 
 class AUTTER_OT_another_take(PredictOperator, bpy.types.Operator):
-    """Predict again with the next seed: another take of everything that is free"""
+    """Predict again with another seed: another take of everything that is free"""
 
     bl_idname = "autter.another_take"
     bl_label = "Another Take"
     bl_options = {"REGISTER", "UNDO"}
-    seeds_onward = 1
+    takes_onward = 1
 
 
-def request_prediction(context: bpy.types.Context, actor: bpy.types.Object, frames: range) -> Job:
-    """A prediction under way; the actor's former one is given up."""
-    shot = shots.make_shot(context, actor, frames)
-    for former in list(backend_link.book.open.values()):
-        if former.kind == "predict" and former.origin.actor_uid == actor.session_uid:
-            backend_link.cancel(former.number)
-    return backend_link.start_job("predict", lambda client: client.predict(shot), backend_link.origin(context.scene, actor), {"shot": shot})
+class AUTTER_OT_clear_prediction(ActorOperator, bpy.types.Operator):
+    """Take the prediction off the rig; your own keys stay"""
+
+    bl_idname = "autter.clear_prediction"
+    bl_label = "Clear Prediction"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs a prediction."""
+        actor = actors.find_actor(context)
+        missing = actor is not None and prediction.predicted_range(actor) is None
+        return no_actor(context) or ("There is no prediction yet; make one with Predict" if missing else "")
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Without its track and action."""
+        prediction.remove_prediction(actors.require_actor(context))
+        panel_state.forget()
+        return {"FINISHED"}
 
 
-class AUTTER_OT_use_result(AutterOperator, bpy.types.Operator):
-    """Put a finished job's result into the file"""
-
-    bl_idname = "autter.use_result"
-    bl_label = "Use Result"
-    bl_options = {"UNDO", "INTERNAL"}
+class ResultOperator(AutterOperator):
+    """Mixin: puts the result of a finished job into the file."""
 
     job: IntProperty(name="Job", description="Number of the finished job", options={"SKIP_SAVE"})
 
@@ -106,6 +118,22 @@ class AUTTER_OT_use_result(AutterOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class AUTTER_OT_use_result(ResultOperator, bpy.types.Operator):
+    """Put a finished job's result into the file"""
+
+    bl_idname = "autter.use_result"
+    bl_label = "Use Result"
+    bl_options = {"UNDO", "INTERNAL"}
+
+
+class AUTTER_OT_use_live_result(ResultOperator, bpy.types.Operator):
+    """Put a live prediction onto the rig; it follows from an edit, so it is no step of undo of its own"""
+
+    bl_idname = "autter.use_live_result"
+    bl_label = "Use Live Result"
+    bl_options = {"INTERNAL"}
+
+
 @contextmanager
 def shown_scene(context: bpy.types.Context, scene: bpy.types.Scene) -> Iterator[None]:
     """Shows the scene for a moment: building a rig needs edit mode, and that is the window's. Nothing is redrawn between."""
@@ -119,4 +147,4 @@ def shown_scene(context: bpy.types.Context, scene: bpy.types.Scene) -> Iterator[
             window.scene = before
 
 
-CLASSES = (AUTTER_OT_predict, AUTTER_OT_another_take, AUTTER_OT_use_result)
+CLASSES = (AUTTER_OT_predict, AUTTER_OT_another_take, AUTTER_OT_clear_prediction, AUTTER_OT_use_result, AUTTER_OT_use_live_result)

@@ -7,33 +7,98 @@ prediction alone and keeps every edit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import compat
+from . import compat, pins
 from .actors import frame_of, require_bones
 from .bridge.shot import Track
 from .build_actor import add_animated_properties
-from .rig_layout import AU_PROPERTIES, BONE_COLLECTIONS, BONE_NAMES, PREDICTED_PROPERTIES, PREDICTED_TRACK
+from .motion_layers import FADE_FRAMES, Motion, laid_over
+from .rig_layout import BONE_COLLECTIONS, BONE_NAMES, PREDICTED_PROPERTIES, PREDICTED_TRACK
 
 AXES = (0, 2)  # a bone's x and z lie in the portrait's plane
 
 
-def write_prediction(actor: bpy.types.Object, track: Track, frame_start: int) -> bpy.types.Action:
-    """Replaces the actor's prediction by the track; row 0 lies at scene frame ``frame_start``.
+def write_prediction(
+    actor: bpy.types.Object, track: Track, frame_start: int, piece: bool = False, fade: int = FADE_FRAMES
+) -> bpy.types.Action:
+    """Replaces the actor's prediction by the track; row 0 of the shot lies at scene frame ``frame_start``.
 
-    Bones get the landmarks' way from the portrait's own landmarks; keys are typed GENERATED, one a frame, linear.
+    Bones get the landmarks' way from the portrait's own landmarks; keys are typed GENERATED, one a frame, linear. Pinned
+    landmarks and frames keep what they had. ``piece``: the track is a window of the shot and goes into the prediction, with
+    a cross-fade over ``fade`` frames inside its ends.
     """
     require_bones(actor)
     frame = frame_of(actor)
-    motion = frame.to_units(track.landmarks) - frame.to_units(track.portrait_landmarks)
+    points = frame.to_units(track.landmarks) - frame.to_units(track.portrait_landmarks)
+    aus = None if track.aus is None else np.clip(track.aus, 0, 5)
+    new = Motion(frame_start + track.first_frame, points, aus, np.ones(len(BONE_NAMES), bool))
+    return write_motion(actor, laid_over(read_motion(actor), new, pins.pinned_mask(actor), pins.pinned_spans(actor), piece, fade))
+
+
+def write_motion(actor: bpy.types.Object, motion: Motion) -> bpy.types.Action:
+    """The actor's prediction, as it is to be."""
     add_animated_properties(actor, PREDICTED_PROPERTIES)
-    action, slot = _fresh_action(actor)
+    action, slot = _own_action(actor)
     bag = compat.bag_of(action, actor, slot)
-    _write_curves(bag, motion, track.aus, frame_start)
-    _lay_on_track(actor, action, slot, frame_start, frame_start + len(motion) - 1)
+    _write_curves(bag, motion)
+    _lay_on_track(actor, action, slot, motion.first, motion.last)
+    action.update_tag()
+    actor.update_tag()
     return action
+
+
+def read_motion(actor: bpy.types.Object) -> Motion | None:
+    """The actor's prediction as it stands; None before the first one."""
+    strip = _predicted_strip(actor)
+    if strip is None:
+        return None
+    first, last = round(strip.action_frame_start), round(strip.action_frame_end)
+    curves = {(curve.data_path, curve.array_index): curve for curve in compat.iterate_curves(strip.action, compat.assigned_slot(strip))}
+    points = np.zeros((last - first + 1, len(BONE_NAMES), 2), np.float32)
+    present = np.zeros(len(BONE_NAMES), bool)
+    for point, name in enumerate(BONE_NAMES):
+        for column, index in enumerate(AXES):
+            curve = curves.get((f'pose.bones["{name}"].location', index))
+            if curve is not None:
+                points[:, point, column] = _rows_of(curve, first, last)
+                present[point] = True
+    known = [curves.get((item.data_path, 0)) for item in PREDICTED_PROPERTIES]
+    aus = None
+    if any(curve is not None for curve in known):
+        aus = np.stack([_rows_of(curve, first, last) if curve else np.zeros(len(points)) for curve in known], 1).astype(np.float32)
+    return Motion(first, points, aus, present)
+
+
+def _rows_of(curve: bpy.types.FCurve, first: int, last: int) -> NDArray[np.float64]:
+    """A curve at every frame; straight from the keys where there is one for each."""
+    count = len(curve.keyframe_points)
+    if count == last - first + 1:
+        keys = np.empty(2 * count, np.float32)
+        curve.keyframe_points.foreach_get("co", keys)
+        if keys[0] == first and keys[-2] == last:
+            return keys[1::2]
+    return np.array([curve.evaluate(frame) for frame in range(first, last + 1)])
+
+
+def remove_prediction(actor: bpy.types.Object) -> None:
+    """Takes the track away, and its action if nobody else uses it; what it moved goes back to rest where no key holds it."""
+    track, action = _predicted_track(actor), predicted_action(actor)
+    if track is not None:
+        actor.animation_data.nla_tracks.remove(track)
+    if action is not None and not action.users and action.library is None:
+        bpy.data.actions.remove(action)
+    for name in BONE_NAMES:
+        actor.pose.bones[name].location = (0.0, 0.0, 0.0)
+    for item in PREDICTED_PROPERTIES:
+        if item.key in actor:
+            actor[item.key] = item.default
+    actor.autter.prediction_stamp = ""
+    actor.update_tag()
 
 
 def predicted_action(actor: bpy.types.Object) -> bpy.types.Action | None:
@@ -58,15 +123,13 @@ def _predicted_track(actor: bpy.types.Object) -> bpy.types.NlaTrack | None:
     return next((track for track in tracks if track.name == PREDICTED_TRACK), None)
 
 
-def _fresh_action(actor: bpy.types.Object) -> tuple[bpy.types.Action, object]:
-    """An empty action for the prediction: the present one emptied, unless a copied actor uses it too."""
+def _own_action(actor: bpy.types.Object) -> tuple[bpy.types.Action, object]:
+    """The action for the prediction: the present one, unless a copied actor uses it too."""
     actor.animation_data_create()
     action = predicted_action(actor)
     if action is None or action.library is not None or _used_elsewhere(action, actor):
         action = bpy.data.actions.new(f"{actor.name} Predicted")
-    slot = compat.slot_for(action, actor)
-    compat.bag_of(action, actor, slot).fcurves.clear()
-    return action, slot
+    return action, compat.slot_for(action, actor)
 
 
 def _used_elsewhere(action: bpy.types.Action, actor: bpy.types.Object) -> bool:
@@ -79,29 +142,42 @@ def _used_elsewhere(action: bpy.types.Action, actor: bpy.types.Object) -> bool:
     return False
 
 
-def _write_curves(bag: object, motion: NDArray[np.float32], aus: NDArray[np.float32] | None, frame_start: int) -> None:
-    count = len(motion)
-    points = np.empty((count, 2), np.float32)
-    points[:, 0] = np.arange(frame_start, frame_start + count)
+def _write_curves(bag: object, motion: Motion) -> None:
+    """All curves of the prediction, made anew unless there are keys for just these frames already."""
+    channels = list(_channels(motion))
+    curves = {(curve.data_path, curve.array_index): curve for curve in bag.fcurves}
+    count = len(motion.points)
+    fits = curves.keys() == {(path, index) for path, index, _, _ in channels} and all(
+        len(curve.keyframe_points) == count for curve in curves.values()
+    )
+    if not fits:
+        bag.fcurves.clear()
+    make = compat.curve_maker(bag)
+    keys = np.empty((count, 2), np.float32)
+    keys[:, 0] = np.arange(motion.first, motion.first + count)
     types = np.full(count, compat.KEY_TYPE_GENERATED, np.int32)
     interpolations = np.full(count, compat.INTERPOLATION_LINEAR, np.int32)
-    make = compat.curve_maker(bag)
-
-    def write(path: str, index: int, group: str, values: NDArray[np.float32]) -> None:
-        curve = make(path, index, group)
-        points[:, 1] = values
-        curve.keyframe_points.add(count)
-        curve.keyframe_points.foreach_set("co", points.ravel())
-        curve.keyframe_points.foreach_set("interpolation", interpolations)
-        curve.keyframe_points.foreach_set("type", types)
+    for path, index, group, values in channels:
+        keys[:, 1] = values
+        curve = curves[path, index] if fits else make(path, index, group)
+        points = curve.keyframe_points
+        if not fits:
+            points.add(count)
+        points.foreach_set("co", keys.ravel())
+        points.foreach_set("interpolation", interpolations)
+        points.foreach_set("type", types)
         curve.update()
 
+
+def _channels(motion: Motion) -> Iterator[tuple[str, int, str, NDArray[np.float32]]]:
+    """Data path, array index, group and values of each curve."""
     for point, (name, kind) in enumerate(zip(BONE_NAMES, BONE_COLLECTIONS)):
-        for column, index in enumerate(AXES):
-            write(f'pose.bones["{name}"].location', index, kind, motion[:, point, column])
-    if aus is not None:
-        for column, item in enumerate(PREDICTED_PROPERTIES[: len(AU_PROPERTIES)]):
-            write(item.data_path, 0, item.group, np.clip(aus[:, column], 0, 5))
+        if motion.present[point]:
+            for column, index in enumerate(AXES):
+                yield f'pose.bones["{name}"].location', index, kind, motion.points[:, point, column]
+    if motion.aus is not None:
+        for column, item in enumerate(PREDICTED_PROPERTIES):
+            yield item.data_path, 0, item.group, motion.aus[:, column]
 
 
 def _lay_on_track(actor: bpy.types.Object, action: bpy.types.Action, slot: object, first: int, last: int) -> None:
@@ -113,6 +189,13 @@ def _lay_on_track(actor: bpy.types.Object, action: bpy.types.Action, slot: objec
         track.name = PREDICTED_TRACK
         if data.action_blend_type == "REPLACE":  # Blender's default would hide the prediction under the first edit
             data.action_blend_type = "COMBINE"
+    first_strip = track.strips[0] if len(track.strips) == 1 else None
+    if (
+        first_strip is not None
+        and first_strip.action == action
+        and (first_strip.frame_start, first_strip.frame_end) == (first, max(last, first + 1))
+    ):
+        return
     track.lock = False
     for strip in list(track.strips):
         track.strips.remove(strip)

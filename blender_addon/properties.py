@@ -9,6 +9,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import (
     BoolProperty,
+    CollectionProperty,
     EnumProperty,
     FloatProperty,
     FloatVectorProperty,
@@ -18,7 +19,9 @@ from bpy.props import (
     StringProperty,
 )
 
+from . import live
 from .bridge.shot import MotionSettings, RenderSettings
+from .motion_layers import FADE_FRAMES
 
 _MOTION = MotionSettings()
 _RENDER = RenderSettings()
@@ -28,8 +31,19 @@ TIERS = (
 )
 
 
+def _live_switched(_group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    live.note_change()
+
+
 def _is_actor(_group: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
     return candidate.autter.is_actor
+
+
+class PinnedRange(bpy.types.PropertyGroup):
+    """Frames whose prediction stays as it is."""
+
+    first: IntProperty(name="First", description="First pinned frame")
+    last: IntProperty(name="Last", description="Last pinned frame")
 
 
 class AutterObjectSettings(bpy.types.PropertyGroup):
@@ -44,6 +58,9 @@ class AutterObjectSettings(bpy.types.PropertyGroup):
     origin: FloatVectorProperty(name="Origin", description="Portrait pixel at which the armature's origin lies", size=2)
     consent: StringProperty(name="Consent", description="What was said about the right to animate this face, and when")
     seed: IntProperty(name="Seed", description="Another seed gives another take of everything that is free", min=0, default=0)
+    range_takes: IntProperty(name="Range Takes", description="How many other takes of a few frames were asked for", min=0)
+    prediction_stamp: StringProperty(name="Prediction Stamp", description="Which shot the prediction on the rig answers")
+    pinned_ranges: CollectionProperty(type=PinnedRange, name="Pinned Frames", description="Frames whose prediction stays as it is")
     is_fitted: BoolProperty(name="Fitted", description="The landmarks were put right by hand")
     fitting: BoolProperty(name="Being Fitted", description="The animation steps aside while landmarks are put right")
     fit_action: PointerProperty(name="Action Aside", description="The animator's action during Fit Rig", type=bpy.types.Action)
@@ -59,6 +76,17 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
     voice_frame: IntProperty(name="Voice Start", description="Frame at which the voice file starts", default=1)
     show_prediction: BoolProperty(name="Motion Settings", default=False)
 
+    live: BoolProperty(
+        name="Live", description="The rig follows every edit of a keyed AU, of the voice and of the settings by itself", default=False,
+        update=_live_switched,
+    )  # fmt: skip
+    range_fade: IntProperty(
+        name="Fade",
+        description="Frames over which newly predicted frames pass into what is around them",
+        min=0,
+        max=100,
+        default=FADE_FRAMES,
+    )
     au_strength: FloatProperty(
         name="AU Strength", description="How strongly keyed AUs command the face", min=0, max=2, default=_MOTION.au_strength
     )
@@ -122,7 +150,7 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
         return RenderSettings(tier=self.tier, steps=self.steps, crop_size=int(self.crop_size), label=self.label)
 
 
-CLASSES = (AutterObjectSettings, AutterSceneSettings)
+CLASSES = (PinnedRange, AutterObjectSettings, AutterSceneSettings)
 
 
 def register() -> None:

@@ -84,7 +84,7 @@ def _seconds(recording: Path) -> float:
 
 def next_job(context: bpy.types.Context, job: Job) -> Job | None:
     """What follows a finished job of the sample: after the portrait the prediction, after that the render."""
-    from .operators_predict import request_prediction
+    from . import predicting
     from .rendering import request_render
 
     steps = job.details.get("steps", ())
@@ -93,7 +93,7 @@ def next_job(context: bpy.types.Context, job: Job) -> Job | None:
     actor = actors.require_actor(context, context.scene.autter.actor.name if context.scene.autter.actor else "")
     frames = range(context.scene.frame_start, context.scene.frame_end + 1)
     if steps[0] == "predict":
-        following = request_prediction(context, actor, frames)
+        following = predicting.request(context, actor, frames, 0)
     else:
         following = request_render(context, actor, frames, None)
     following.details["steps"] = tuple(steps[1:])

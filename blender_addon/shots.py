@@ -24,8 +24,8 @@ def frame_range(scene: bpy.types.Scene, first: int | None = None, last: int | No
     return range(first, last + 1)
 
 
-def make_shot(context: bpy.types.Context, actor: bpy.types.Object, frames: range) -> Shot:
-    """Everything a job needs, read from the scene now; nothing in it refers to Blender's data."""
+def make_shot(context: bpy.types.Context, actor: bpy.types.Object, frames: range, seed: int | None = None) -> Shot:
+    """Everything a job needs, read from the scene now; nothing in it refers to Blender's data. ``seed``: instead of the actor's."""
     scene = context.scene
     fps = compat.frame_rate(scene)
     au_values, au_keyed = curves.sample_aus(actor, frames)
@@ -39,7 +39,7 @@ def make_shot(context: bpy.types.Context, actor: bpy.types.Object, frames: range
         au_keyed=au_keyed,
         head=head,
         head_keyed=head_keyed,
-        seed=int(actor.autter.seed),
+        seed=int(actor.autter.seed) if seed is None else seed,
         portrait_landmarks=actors.rest_landmarks(actor),
         motion=scene.autter.motion_settings(),
         au_asymmetry=curves.sample_sides(actor, frames),

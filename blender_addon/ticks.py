@@ -5,9 +5,11 @@ and redraws the panels when something changed. It never runs in background mode:
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import bpy
 
-from . import backend_link, compat, live_picture, pictures, reports
+from . import backend_link, compat, live, live_picture, pictures, reports
 from .bridge.client import BackendState
 
 BUSY_SECONDS = 0.05
@@ -27,7 +29,9 @@ def tick() -> float:
     if backend_link.book.finished and _may_edit():
         _use_one_result()
     _redraw_if_changed()
-    active = backend_link.state() in (BackendState.STARTING, BackendState.BUSY) or live_picture.is_on()
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]) if bpy.context.window_manager.windows else nullcontext():
+        live.look(bpy.context)
+    active = backend_link.state() in (BackendState.STARTING, BackendState.BUSY) or live_picture.is_on() or live.is_on()
     return BUSY_SECONDS if active or backend_link.book.finished else IDLE_SECONDS
 
 
@@ -53,7 +57,10 @@ def _use_one_result() -> None:
     with bpy.context.temp_override(window=window):
         told = reports.reports[-1] if reports.reports else None
         try:
-            bpy.ops.autter.use_result("EXEC_DEFAULT", True, job=job.number)
+            if job.details.get("live"):
+                bpy.ops.autter.use_live_result("EXEC_DEFAULT", False, job=job.number)
+            else:
+                bpy.ops.autter.use_result("EXEC_DEFAULT", True, job=job.number)
         except RuntimeError as error:
             if told is (reports.reports[-1] if reports.reports else None):  # no Fault, which the operator would have kept
                 reports.note("ERROR", f"{job.title}: the result could not be used.", str(error).strip().splitlines()[-1])

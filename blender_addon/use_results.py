@@ -8,10 +8,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import actors, backend_link, build_actor, capture, fitting, panel_state, pictures, prediction, sample_scene, take_results
+from . import actors, backend_link, build_actor, capture, fitting, panel_state, pictures, predicting, sample_scene, take_results
 from .bridge.faults import Fault
 from .bridge.landmarks import LANDMARK_COUNT
-from .bridge.shot import Track
 from .jobs import Ending, Job
 
 
@@ -49,17 +48,7 @@ def _build_actor(context: bpy.types.Context, job: Job) -> str:
 
 
 def _write_prediction(context: bpy.types.Context, job: Job) -> str:
-    actor = actor_of_job(job)
-    track = Track.from_message(job.result.header, job.result.arrays)
-    shot = job.details["shot"]
-    if track.landmarks.shape[0] != shot.frame_count:
-        raise Fault(
-            "result-invalid",
-            f"The backend predicted {track.landmarks.shape[0]} frames instead of {shot.frame_count}.",
-            "Predict again; update the backend if it happens again.",
-        )
-    prediction.write_prediction(actor, track, shot.frame_start)
-    return f"Predicted {shot.frame_count} frames of {actor.name}."
+    return predicting.use_answer(actor_of_job(job), job)
 
 
 def actor_of_job(job: Job) -> bpy.types.Object:

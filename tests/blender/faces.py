@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import bpy
 import numpy as np
 
 SIZE = (400, 500)
+REACH = 10  # frames on either side of an edit that the double predicts anew
 
 
 def landmarks(addon) -> np.ndarray:
@@ -108,8 +110,8 @@ class FakeClient:
     def find_portrait(self, path) -> int:
         return self._ask("portrait", path=path)
 
-    def predict(self, shot) -> int:
-        return self._ask("predict", shot=shot)
+    def predict(self, shot, *, window=None, edited=None) -> int:
+        return self._ask("predict", shot=shot, window=window, edited=edited)
 
     def render(self, shot, track, out_path, frames=None, *, keep_partial=False, reuse=None, memory=None) -> int:
         given = {"keep_partial": keep_partial, "reuse": reuse, "memory": memory}
@@ -164,6 +166,11 @@ def predicting(addon, amount: float = 6.0) -> Callable:
     def answer(request):
         frames = request.shot.frame_count
         aus = np.where(request.shot.au_keyed, request.shot.au_values, 0.7).astype(np.float32)
-        return track(addon, frames, amount, aus=aus).to_message()
+        whole = track(addon, frames, amount + 0.5 * request.shot.seed, aus=aus)
+        first, end = request.window or (0, frames)
+        if request.edited:
+            first, end = max(0, request.edited[0] - REACH), min(frames, request.edited[1] + REACH)
+        rows = {name: getattr(whole, name)[first:end] for name in ("landmarks", "motion", "aus")}
+        return replace(whole, first_frame=first, **rows).to_message()
 
     return answer
