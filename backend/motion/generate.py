@@ -178,7 +178,7 @@ class MotionGenerator:
         total = given.motion_frames
         places = np.clip(np.arange(stretch.first, stretch.end), 0, total - 1)
         keyed = mask_into_motion_rate(np.asarray(given.au_keyed, bool), given.fps, places)
-        values = into_motion_rate(np.where(given.au_keyed, given.au_values, 0).astype(np.float32), given.fps, places) * keyed
+        values = into_motion_rate(given.au_values, given.fps, places, given.au_keyed) * keyed
         commanded = keyed.copy()
         commanded[:, _BLINK] = True
         settings = given.settings

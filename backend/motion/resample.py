@@ -43,19 +43,26 @@ def scene_window(first: int, end: int, frames: int, fps: Fraction) -> tuple[int,
     return max(0, low), min(high, frames)
 
 
-def into_motion_rate(curves: FloatArray, fps: Fraction, places: NDArray[np.int64] | None = None) -> FloatArray:
+def into_motion_rate(
+    curves: FloatArray, fps: Fraction, places: NDArray[np.int64] | None = None, valid: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Curves (frames, channels) at scene frames -> (motion frames, channels), linear between frames, held at the end.
 
-    ``places``: the motion frames that are wanted, (n,); all of them where None.
+    ``places``: the motion frames that are wanted, (n,); all of them where None. ``valid`` (frames, channels): where it is False the
+    curve counts as 0, whatever it holds.
     """
-    if fps == MOTION_RATE:
-        return np.asarray(curves if places is None else curves[places], np.float32)
+
+    def at(rows: NDArray[np.int64]) -> FloatArray:
+        return curves[rows] if valid is None else np.where(valid[rows], curves[rows], 0).astype(np.float32)
+
     wanted = np.arange(motion_frame_count(len(curves), fps)) if places is None else places
+    if fps == MOTION_RATE:
+        return np.asarray(at(wanted), np.float32)
     position = np.clip(wanted * (float(fps) / MOTION_RATE), 0, len(curves) - 1)
     low = np.floor(position).astype(int)
     high = np.minimum(low + 1, len(curves) - 1)
     part = (position - low)[:, None].astype(np.float32)
-    return np.asarray(curves[low] * (1 - part) + curves[high] * part, np.float32)
+    return np.asarray(at(low) * (1 - part) + at(high) * part, np.float32)
 
 
 def mask_into_motion_rate(mask: NDArray[np.bool_], fps: Fraction, places: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
