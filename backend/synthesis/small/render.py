@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from .conditions import frame_conditions, to_signed
 from .crop import resized, shot_crop
+from .held_back import HeldBack
 from .mouth import STRENGTH, MouthInterior
 from .ordered import in_order
 from .paste import Paste
 from .raster import face_gate
 from .runtime import NETWORK_SIDE, Runtime, default_runtime
 from .sampler import sample, shot_noise
+from .turn import SafePoints, within_limits
 from .warp import apply_field, landmark_warp
 
 PREROLL = 4  # frames rendered before the first one asked for, so that a range agrees with the whole
@@ -31,7 +33,7 @@ Array = NDArray[np.float32]
 class CropFrame:
     """One rendered crop. ``picture``, ``warped``: (3, s, s) float32 -1..1; ``field``: (nodes, nodes, 2); ``kept``: see ``Warp``.
 
-    ``painted``: the picture before a mouth interior was drawn into it.
+    ``painted``: the picture before a mouth interior was drawn into it. ``turn``: the landmarks shown, see ``within_limits``.
     """
 
     picture: Array
@@ -39,6 +41,7 @@ class CropFrame:
     field: Array
     kept: float
     painted: Array
+    turn: SafePoints
 
 
 class CropRenderer:
@@ -73,6 +76,8 @@ class CropRenderer:
 
     def frame(self, points: Array, intensities: Array | None, previous: Array | None = None) -> CropFrame:
         """One frame after ``previous`` (3, 256, 256), or after none; leaves the renderer as it is, so threads may share it."""
+        turn = within_limits(self.points, points)
+        points = turn.points
         warp = landmark_warp(self.points, points)
         first = to_signed(apply_field(self.portrait, warp.field))
         conditions = frame_conditions(warp, first, self.signed, points, intensities, previous)
@@ -83,7 +88,7 @@ class CropRenderer:
         warped = to_signed(apply_field(self.portrait, field))
         picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
         picture = np.clip(picture, -1, 1)
-        return CropFrame(self.mouth(picture, points), warped, field, warp.kept, picture)
+        return CropFrame(self.mouth(picture, points), warped, field, warp.kept, picture, turn)
 
 
 def render_frames(
@@ -98,6 +103,7 @@ def render_frames(
     first_frame: int = 0,
     frame_count: int | None = None,
     runtime: Runtime | None = None,
+    held_back: HeldBack | None = None,
 ) -> Iterator[Picture]:
     """Pictures (h, w, 3) uint8 of the portrait's size, one for each row of the track, made as they are asked for.
 
@@ -105,7 +111,8 @@ def render_frames(
     (frames, 162, 2) pixels of the whole shot. ``aus``: (frames, 18) 0..5, or None where not known. ``size``: 256 or 512, the
     resolution of the face; the network works at 256, and 512 keeps more of the portrait's own detail.
     ``first_frame``, ``frame_count``: the rows wanted, all by default; the crop is chosen from the whole track and a few rows
-    before the first are rendered silently, so a range looks as it does in the whole.
+    before the first are rendered silently, so a range looks as it does in the whole. ``held_back`` is told of frames whose motion
+    could not be shown as asked for.
     Raises Fault ``weights-missing`` or ``weights-mismatch``.
     """
     crop = shot_crop(portrait_landmarks, landmarks)
@@ -118,17 +125,19 @@ def render_frames(
     def crop_frame(row: int, render: Callable[[Array, Array | None], CropFrame]) -> CropFrame:
         return render(crop.to_unit(landmarks[row]), None if aus is None else aus[row])
 
-    def pasted(frame: CropFrame) -> Picture:
+    def pasted(row: int, frame: CropFrame) -> Picture:
+        if held_back is not None:
+            held_back.note(row, frame.turn.asked, frame.turn.shown, frame.kept)
         return paste(frame.field, frame.warped, frame.picture)
 
     if not renderer.runtime.uses_previous:
         rows = range(first_frame, last)
-        yield from in_order(lambda row: pasted(crop_frame(row, renderer.frame)), rows, renderer.runtime.frames_at_once)
+        yield from in_order(lambda row: pasted(row, crop_frame(row, renderer.frame)), rows, renderer.runtime.frames_at_once)
         return
     for row in range(max(first_frame - PREROLL, 0), last):
         frame = crop_frame(row, renderer)
         if row >= first_frame:
-            yield pasted(frame)
+            yield pasted(row, frame)
 
 
 def warp_only_frames(portrait: Picture, portrait_landmarks: Array, landmarks: Array) -> Iterator[Picture]:
