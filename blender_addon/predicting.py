@@ -38,7 +38,7 @@ def request(context: bpy.types.Context, actor: bpy.types.Object, frames: range, 
     if whole is None:
         actor.autter.seed += takes_onward
         actor.autter.range_takes = 0
-        return send(context, actor, shots.make_shot(context, actor, frames))
+        return send(context, actor, shots.make_shot(context, actor, frames), details={"fade": fade})
     actor.autter.range_takes += takes_onward
     shot = shots.make_shot(context, actor, whole, seed=actor.autter.seed + SEEDS_APART * actor.autter.range_takes * bool(takes_onward))
     window = (frames.start - whole.start, frames.stop - whole.start)
@@ -52,7 +52,7 @@ def request_edit(context: bpy.types.Context, actor: bpy.types.Object, shot: Shot
     if rows == (0, 0):
         return None
     if rows is None:
-        return send(context, actor, shot, details={"live": True})
+        return send(context, actor, shot, details={"live": True, "fade": context.scene.autter.range_fade})
     return send(context, actor, shot, {"edited": rows}, {"live": True, "piece": True, "fade": 0})
 
 
