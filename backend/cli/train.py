@@ -10,15 +10,21 @@ from .stages import chosen_stage, stage_module
 
 STAGES = {
     "motion": ("backend.training.motion.command", "backend.training.motion"),
+    "au-regressor": ("backend.training.motion.au_regressor",),
+    "lip-expert": ("backend.training.motion.lip_expert",),
     "small": ("backend.training.small.command", "backend.training.small"),
     "sd15": (),
 }
+_HELP = (
+    "motion: voice and Action Units to landmarks; au-regressor, lip-expert: what judges its motion in training, trained first; "
+    "small: landmarks to pictures"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser, words: list[str]) -> None:
     """The stage, and its own options once it is known."""
     stage = chosen_stage(words, "stage")
-    parser.add_argument("stage", choices=list(STAGES), help="motion: voice and Action Units to landmarks; small: landmarks to pictures")
+    parser.add_argument("stage", choices=list(STAGES), help=_HELP)
     if stage in STAGES:
         module = stage_module("train", stage, STAGES)
         module.add_arguments(parser)

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from backend.motion.canonical import canonical
+from backend.motion.config import AU_COUNT
 from backend.motion.face import reference_face
 from backend.motion.retarget import head_rotation
 from backend.portrait.detect import PortraitFace
+from backend.speech.features import log_mel
+from backend.training.motion.dataset import Clip
 from bridge.landmarks import MEDIAPIPE_INDICES
 
 
@@ -42,4 +47,29 @@ def babble(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.05 * buzz * loud + 0.0005 * generator.standard_normal(len(times))).astype(np.float32)
 
 
-__all__ = ["babble", "canonical", "portrait"]
+def made_up_clips(count: int = 4) -> list[Clip]:
+    """Clips whose jaw follows the loudness of a babbling voice."""
+    jaw = reference_face().fields[16 - 1, :, :2]
+    clips = []
+    for seed in range(count):
+        power = log_mel(babble(3.0, seed))
+        level = np.exp(power).sum(axis=1).reshape(-1, 4).mean(axis=1)
+        level = (level / level.max()).astype(np.float32)
+        motion = level[:, None, None] * jaw * 0.3
+        ones = np.ones((162, 2), np.float32)
+        clips.append(
+            Clip(
+                Path(f"{seed}.npz"),
+                power,
+                motion,
+                np.zeros((len(level), AU_COUNT), np.float32),
+                True,
+                level < 0.05,
+                reference_face().neutral[:, :2],
+                ones,
+            )
+        )
+    return clips
+
+
+__all__ = ["babble", "canonical", "made_up_clips", "portrait"]

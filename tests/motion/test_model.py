@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from motion_faces import babble
+from motion_faces import babble, made_up_clips
 
 from backend.motion.config import AU_COUNT, TINY, MotionConfig
 from backend.motion.face import reference_face
 from backend.motion.generate import MotionGenerator
 from backend.motion.model import MotionModel
 from backend.motion.weights import load_model, save_model
-from backend.speech.features import log_mel
-from backend.training.motion.dataset import Clip, WindowSource, held_out
+from backend.training.motion.dataset import Shares, WindowSource, held_out
 from backend.training.motion.train import TrainConfig, Trainer, stacked
 from bridge.faults import Fault
 from bridge.shot import MotionSettings
@@ -26,37 +24,12 @@ from bridge.shot import MotionSettings
 pytestmark = pytest.mark.unit
 
 
-def made_up_clips(count: int = 4) -> list[Clip]:
-    """Clips whose jaw follows the loudness of a babbling voice."""
-    jaw = reference_face().fields[16 - 1, :, :2]
-    clips = []
-    for seed in range(count):
-        power = log_mel(babble(3.0, seed))
-        level = np.exp(power).sum(axis=1).reshape(-1, 4).mean(axis=1)
-        level = (level / level.max()).astype(np.float32)
-        motion = level[:, None, None] * jaw * 0.3
-        ones = np.ones((162, 2), np.float32)
-        clips.append(
-            Clip(
-                Path(f"{seed}.npz"),
-                power,
-                motion,
-                np.zeros((len(level), AU_COUNT), np.float32),
-                True,
-                level < 0.05,
-                reference_face().neutral[:, :2],
-                ones,
-            )
-        )
-    return clips
-
-
 @pytest.fixture(scope="module")
 def tiny() -> MotionGenerator:
     """A generator of the tiny configuration after a few seconds of training on made-up clips."""
     trainer = Trainer.fresh(TrainConfig(model=TINY, steps=40, plain_steps=10, batch=6, frames=32, warm_up=5), reference_face())
     source = WindowSource(made_up_clips(), [], reference_face(), 32, 0)
-    trainer.run(source.batches(6, 0.5, 0.2, plain=10))
+    trainer.run(source.batches(6, Shares(0.0, 0.5, 0.2), plain=10))
     return MotionGenerator(trainer.averaged)
 
 
@@ -92,7 +65,7 @@ def test_a_tiny_training_learns_and_resumes(tmp_path):
     lines: list[dict] = []
     source = WindowSource(made_up_clips(), [], reference_face(), 32, 0)
     trainer = Trainer.fresh(config, reference_face())
-    fixed = stacked(next(WindowSource(made_up_clips(), [], reference_face(), 32, 9).batches(12, 1.0, 0.0)))
+    fixed = stacked(next(WindowSource(made_up_clips(), [], reference_face(), 32, 9).batches(12, Shares(0.0, 1.0, 0.0))))
 
     def error() -> float:
         with torch.no_grad():
@@ -101,7 +74,7 @@ def test_a_tiny_training_learns_and_resumes(tmp_path):
             return float((trainer.model.decode(z, condition, fixed["aus"], fixed["keyed"]).motion - fixed["motion"]).abs().mean())
 
     before = error()
-    trainer.run(source.batches(6, 0.5, 0.2, plain=10), tmp_path, lines.append)
+    trainer.run(source.batches(6, Shares(0.0, 0.5, 0.2), plain=10), tmp_path, lines.append)
     assert error() < 0.9 * before
     assert {"reconstruction", "velocity", "acceleration", "opening", "closure", "divergence", "reading"} <= set(lines[-1])
     again = Trainer.fresh(TrainConfig(model=TINY, steps=52, batch=6, frames=32), reference_face())

@@ -10,7 +10,7 @@ import pytest
 
 from backend.motion.measures import lip_gap
 from backend.training.motion.clips import clip_video, clip_voice, load_tracked
-from backend.training.motion.dataset import WindowSource
+from backend.training.motion.dataset import Shares, WindowSource
 from backend.training.prepare.grid import clips_of, is_prepared, prepare_grid
 from bridge.faults import Fault
 
@@ -34,7 +34,7 @@ def test_a_clip_becomes_motion_and_a_second_call_keeps_it(data_folder, tmp_path)
     assert gap.max() > 0.08 and np.percentile(gap, 10) < 0.02 and clip.closed.any() and not clip.closed.all()
     assert np.abs(clip.motion).max() < 0.4
     assert clip_video(clip.path).name == "bbaf2n.mp4" and abs(len(clip_voice(clip.path)) - 48000) < 2000
-    window = next(WindowSource([clip], [], reference_face(), 72, 0).batches(4, 0.5, 0.25))[0]
+    window = next(WindowSource([clip], [], reference_face(), 72, 0).batches(4, Shares(0.0, 0.5, 0.25)))[0]
     assert window.voice.shape == (72, 324) and window.motion.shape == (72, 324) and 0 <= window.aus.min() and window.aus.max() <= 1
 
 

@@ -31,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="generator",
         help="regressor: no latent, the baseline; tiny: seconds, for trials",
     )
-    parser.add_argument("--steps", type=int, default=None, help="updates (default 4500)")
+    parser.add_argument("--steps", type=int, default=None, help="updates (default 2700)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--experts", type=Path, default=Path("work/train/experts"), help="folder of `train au-regressor` and `train lip-expert`"
+    )
+    parser.add_argument("--without-experts", action="store_true", help="train without their terms")
     parser.add_argument(
         "--make-face", type=Path, default=None, metavar="DATA", help="first make the reference face from the actors' parts in DATA"
     )
@@ -48,13 +52,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from backend.motion.weights import DEFAULT_WEIGHTS, save_model
     from backend.training.motion.card import card
     from backend.training.motion.dataset import WindowSource
+    from backend.training.motion.experts import Experts
     from backend.training.motion.train import Trainer
 
     torch.set_num_threads(1)
     if arguments.make_face is not None:
         _make_face(arguments.make_face)
     config = _config(arguments)
-    trainer = Trainer.fresh(config, reference_face())
+    alone = arguments.without_experts or arguments.export_only
+    trainer = Trainer.fresh(config, reference_face(), None if alone else Experts.load(arguments.experts))
     trainer.resume(arguments.work)
     if arguments.export_only:
         if trainer.step == 0:
@@ -70,7 +76,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         )
         source = WindowSource(tracked, actors, reference_face(), config.frames, config.seed + trainer.step)
         plain = max(0, config.plain_steps - trainer.step)
-        trainer.run(source.batches(config.batch, config.tracked_share, config.silent_share, plain), arguments.work, _print_line)
+        trainer.run(source.batches(config.batch, config.shares, plain), arguments.work, _print_line)
     target = arguments.out or (DEFAULT_WEIGHTS if arguments.variant == "generator" else arguments.work / f"{arguments.variant}.safetensors")
     report = save_model(trainer.averaged, target, card(trainer, arguments.variant, counts, arguments.note))
     return {"weights": str(target), "steps": trainer.step, "seconds": round(trainer.seconds), "sha256": report["sha256"]}

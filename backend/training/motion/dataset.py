@@ -6,19 +6,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.motion.canonical import canonical, clip_motion, region_scale
-from backend.motion.config import AU_COUNT, LANDMARK_COUNT
+from backend.motion.config import AU_COUNT, LANDMARK_COUNT, MOTION_RATE
 from backend.motion.contact import uncrossed
 from backend.motion.face import ReferenceFace, geometric_aus
 from backend.motion.measures import lip_gap
 from backend.speech.features import BANDS, COLUMNS_PER_FRAME, log_mel, normalised_rows, silent_rows
 from backend.training.motion.augment import augmented
 from backend.training.motion.commands import BLINK, SPOKEN, acted_aus, keyed_mask, lids_only, span_fade
+from backend.training.prepare.prepared import at_rate
 from bridge.facs import AU_INDEX, MAXIMUM_INTENSITY
 from bridge.landmarks import LIP_INNER_LOWER, LIP_INNER_UPPER, OF_MEDIAPIPE
 
@@ -64,6 +66,16 @@ class Window:
     lips: FloatArray
 
 
+@dataclass(frozen=True)
+class Shares:
+    """What a batch is made of. ``recorded``: people speaking as they were recorded, every AU free but the lids'. ``tracked``: the same
+    people with other voices and acting on top. ``silent``: acting without a word. Synthetic actors are the rest."""
+
+    recorded: float = 0.3125
+    tracked: float = 0.375
+    silent: float = 0.0625
+
+
 def held_out(stem: str) -> bool:
     """Whether a clip belongs to validation: sha256 of its stem, as an integer, is 1 modulo 10."""
     return _tenth(stem) == 1
@@ -97,7 +109,8 @@ def lip_limits(clip: Clip) -> FloatArray:
 def tracked_clip(path: Path, samples: FloatArray) -> Clip | None:
     """A prepared clip of a tracked person with its voice at 16 kHz; None where the face was lost."""
     with np.load(path, allow_pickle=False) as data:
-        mesh, pose, aus = data["mesh"], data["pose"], data["aus"]
+        fps = Fraction(*np.atleast_1d(data["fps"]).astype(int).tolist())
+        mesh, pose, aus = (at_rate(data[name], fps, Fraction(MOTION_RATE)) for name in ("mesh", "pose", "aus"))
     if not (np.isfinite(mesh).all() and np.isfinite(pose).all()):
         return None
     taken = clip_motion(mesh, pose)
@@ -168,22 +181,23 @@ class WindowSource:
         self.tracked, self.actors, self.face, self.frames = tracked, actors, face, frames
         self.generator = np.random.default_rng(seed)
 
-    def batches(self, size: int, tracked_share: float, silent_share: float, plain: int = 0) -> Iterator[list[Window]]:
-        """Batches with a fixed share of tracked clips, of silent acting, and actors for the rest.
+    def batches(self, size: int, shares: Shares, plain: int = 0) -> Iterator[list[Window]]:
+        """Batches with fixed shares of each kind of window.
 
-        The first ``plain`` batches are people speaking as they were recorded, every AU free but the lids': what the lips do with a
-        voice is learnt several times faster from them.
+        The first ``plain`` batches are recorded speech alone: what lips do with a voice is learnt several times faster from it.
         """
-        for _ in range(plain):
-            yield [self._spoken(self._pick(self.tracked or self.actors), plain=True) for _ in range(size)]
-        silent = round(size * silent_share)
-        tracked = round(size * tracked_share) if self.actors else size - silent
+        recorded, tracked, silent = round(size * shares.recorded), round(size * shares.tracked), round(size * shares.silent)
         if not self.tracked:
             tracked = 0
+        elif not self.actors:
+            tracked = size - silent - recorded
         while True:
-            batch = [self._spoken(self._pick(self.tracked)) for _ in range(tracked)]
-            batch += [self._silent() for _ in range(silent)]
-            batch += [self._spoken(self._pick(self.actors)) for _ in range(size - silent - tracked)]
+            first, plain = plain > 0, plain - 1
+            batch = [self._spoken(self._pick(self.tracked or self.actors), plain=True) for _ in range(size if first else recorded)]
+            if not first:
+                batch += [self._spoken(self._pick(self.tracked)) for _ in range(tracked)]
+                batch += [self._silent() for _ in range(silent)]
+                batch += [self._spoken(self._pick(self.actors)) for _ in range(size - len(batch))]
             yield batch
 
     def _pick(self, clips: list[Clip]) -> Clip:

@@ -19,7 +19,8 @@ from torch import Tensor
 from backend.motion.config import MOTION_WIDTH, MotionConfig
 from backend.motion.face import ReferenceFace
 from backend.motion.model import MotionModel
-from backend.training.motion.dataset import Window
+from backend.training.motion.dataset import Shares, Window
+from backend.training.motion.experts import Experts
 from backend.training.motion.losses import LossWeights, motion_terms, point_weights, reading_term
 
 
@@ -29,16 +30,16 @@ class TrainConfig:
 
     model: MotionConfig = field(default_factory=MotionConfig)
     weights: LossWeights = field(default_factory=LossWeights)
-    steps: int = 4500
+    steps: int = 2700
     plain_steps: int = 500  # at first: recorded speech alone, no latent
     batch: int = 16
     frames: int = 72
     learning_rate: float = 2e-3
     warm_up: int = 150
     divergence_warm_up: int = 400
+    experts_from: int = 1000  # update from which the frozen experts are asked
     prior_share: float = 0.75  # share of each batch that is decoded from the prior's mean instead of the posterior
-    tracked_share: float = 0.6875
-    silent_share: float = 0.0625
+    shares: Shares = field(default_factory=Shares)
     average: float = 0.997  # decay of the averaged weights
     gradient_limit: float = 1.0
     seed: int = 0
@@ -54,17 +55,18 @@ class Trainer:
     model: MotionModel
     averaged: MotionModel
     optimiser: torch.optim.Optimizer
+    experts: Experts | None = None
     step: int = 0
     seconds: float = 0.0
 
     @classmethod
-    def fresh(cls, config: TrainConfig, face: ReferenceFace) -> Trainer:
+    def fresh(cls, config: TrainConfig, face: ReferenceFace, experts: Experts | None = None) -> Trainer:
         """A new run from the configuration's seed; the AU basis is the reference face's fields."""
         torch.manual_seed(config.seed)
         models = [MotionModel(config.model) for _ in range(2)]
         models[1].load_state_dict(models[0].state_dict())
         optimiser = torch.optim.AdamW(models[0].parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-        trainer = cls(config, face, models[0], models[1].eval(), optimiser)
+        trainer = cls(config, face, models[0], models[1].eval(), optimiser, experts)
         trainer._set_basis()
         return trainer
 
@@ -145,6 +147,8 @@ class Trainer:
             z = typical.index_copy(0, rows, posterior.z)
         decoded = model.decode(z, condition, batch["aus"], batch["keyed"])
         terms |= motion_terms(decoded.motion, batch["motion"], batch["lips"], points)
+        if self.experts is not None and self.step >= config.experts_from:
+            terms |= self.experts.terms(batch["voice"], decoded.motion, batch["motion"])
         terms["reading"] = reading_term(decoded.aus, batch["read"], batch["read_known"])
         return terms
 
