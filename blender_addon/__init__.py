@@ -7,6 +7,7 @@ import bpy
 
 from . import (
     backend_link,
+    ghost_drawing,
     handlers,
     headless,
     live,
@@ -14,12 +15,15 @@ from . import (
     operators_actor,
     operators_backend,
     operators_capture,
+    operators_exchange,
     operators_fit,
+    operators_ghosts,
     operators_handles,
     operators_pins,
     operators_predict,
     operators_preview,
     operators_queue,
+    operators_recipes,
     operators_render,
     operators_sample,
     operators_takes,
@@ -36,10 +40,13 @@ _CLASS_MODULES = (
     operators_actor,
     operators_fit,
     operators_handles,
+    operators_recipes,
     operators_voice,
     operators_predict,
     operators_pins,
+    operators_ghosts,
     operators_capture,
+    operators_exchange,
     operators_preview,
     operators_render,
     operators_takes,
@@ -57,6 +64,7 @@ def register() -> None:
             bpy.utils.register_class(cls)
     handlers.register()
     live.register()
+    ghost_drawing.register()
     live_picture.register()
     headless.register()
     ticks.register()
@@ -67,6 +75,7 @@ def unregister() -> None:
     ticks.unregister()
     headless.unregister()
     live_picture.unregister()
+    ghost_drawing.unregister()
     live.unregister()
     handlers.unregister()
     backend_link.close()

@@ -14,7 +14,7 @@ from . import compat
 from .bridge.facs import AU_COUNT, AU_INDEX, AU_KEYS, MAXIMUM_INTENSITY
 from .bridge.faults import Fault
 from .evaluation import PropertySamples, sample_properties
-from .rig_layout import AU_PROPERTIES, HEAD_KEYS, HEAD_PROPERTIES, PREDICTED_KEYS, PREDICTED_TRACK, SIDE_KEYS
+from .rig_layout import AU_PROPERTIES, HEAD_KEYS, HEAD_PROPERTIES, PREDICTED_KEYS, PREDICTED_TRACK, SIDE_KEYS, SIDE_PROPERTIES
 
 PLAIN_BLENDS = ("REPLACE", "COMBINE", "ADD")
 
@@ -65,6 +65,12 @@ def sample_aus(actor: bpy.types.Object, frames: Iterable[int]) -> tuple[NDArray[
     return np.clip(values, 0.0, MAXIMUM_INTENSITY).astype(np.float32), mask
 
 
+def values_at(actor: bpy.types.Object, keys: tuple[str, ...], frame: float) -> dict[str, float]:
+    """Custom properties at one frame, as animated; an absent one is 0."""
+    row = np.nan_to_num(_sample(actor, keys, [int(round(frame))]).values[0], nan=0.0)
+    return {key: float(value) for key, value in zip(keys, row)}
+
+
 def sample_head(actor: bpy.types.Object, frames: Iterable[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Head pose (frames, 6) float32 in the bridge's units and the mask (frames, 6) of commanded channels."""
     frames = list(frames)
@@ -95,8 +101,8 @@ def sample_rendered_aus(actor: bpy.types.Object, frames: Iterable[int]) -> NDArr
 
 
 def set_keys(actor: bpy.types.Object, keys: dict[str, list[tuple[float, float]]], frame_start: int, fps: Fraction) -> None:
-    """Keys AUs at (seconds, intensity), second 0 at ``frame_start``. Keys that the AU had in that time make way."""
-    groups = {item.key: item for item in AU_PROPERTIES}
+    """Keys AUs, sides or head channels at (seconds, value), second 0 at ``frame_start``. Keys that were there in that time make way."""
+    groups = {item.key: item for item in AU_PROPERTIES + SIDE_PROPERTIES + HEAD_PROPERTIES}
     for key, moments in keys.items():
         item = groups[key]
         before = float(actor[key])

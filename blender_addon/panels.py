@@ -9,8 +9,9 @@ from __future__ import annotations
 import bpy
 
 from .panel_actor import ActorPanel
-from .panel_aus import ChannelPanel, UnitsPanel
+from .panel_aus import ChannelPanel, ExpressionsPanel, UnitsPanel
 from .panel_backend import BackendPanel
+from .panel_exchange import ExchangePanel
 from .panel_predict import PredictPanel
 from .panel_render import RenderPanel
 from .panel_takes import QueuePanel, TakesPanel
@@ -25,6 +26,7 @@ _SECTIONS = (
     ("render", RenderPanel),
     ("takes", TakesPanel),
     ("queue", QueuePanel),
+    ("exchange", ExchangePanel),
     ("units", UnitsPanel),
 )
 _GROUPS = (("upper", "Upper Face"), ("lower", "Lower Face"), ("head", "Head"))
@@ -36,6 +38,8 @@ def _make_classes() -> tuple[type, ...]:
     for space, prefix in _SPACES.items():
         for name, base in _SECTIONS:
             made.append(type(f"{prefix}_PT_autter_{name}", (base, bpy.types.Panel), {"bl_space_type": space, "__module__": __name__}))
+        attributes = {"bl_space_type": space, "bl_parent_id": f"{prefix}_PT_autter_units", "__module__": __name__}
+        made.append(type(f"{prefix}_PT_autter_expressions", (ExpressionsPanel, bpy.types.Panel), attributes))
         for group, label in _GROUPS:
             attributes = {
                 "bl_space_type": space,
