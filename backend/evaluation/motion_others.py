@@ -16,7 +16,7 @@ from backend.motion.measures import lip_gap
 from backend.speech.features import log_mel
 from backend.training.motion.clips import clip_voice, load_actors, load_tracked
 from backend.training.motion.dataset import Clip
-from backend.training.prepare.grid import is_prepared
+from backend.training.prepare.prepared import is_prepared
 
 FloatArray = NDArray[np.float32]
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from backend.evaluation.motion_drawing import curves, cut, draw_landmarks, place
 from backend.evaluation.motion_keys import motion_of
 from backend.evaluation.motion_voice import correlation, points_of
 from backend.motion.canonical import image_rotation
+from backend.motion.config import MOTION_RATE
 from backend.motion.measures import lip_gap
+from backend.training.prepare.prepared import at_rate
 from backend.video.read import read_frames
 from backend.video.write import write_movie
 from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, REGIONS
@@ -39,7 +42,9 @@ def write_overlay(generator: MotionGenerator, clip: Clip, folder: Path) -> Path:
     real_gap, made_gap = (lip_gap(points_of(clip, motion)) for motion in (clip.motion, made))
     r = correlation(made_gap, real_gap)
     with np.load(clip.path, allow_pickle=False) as data:
-        tracked, pose, rate = data["landmarks"], data["pose"], np.atleast_1d(data["fps"]).astype(int)
+        fps = Fraction(*np.atleast_1d(data["fps"]).astype(int).tolist())
+        tracked, pose = (at_rate(data[name], fps, Fraction(MOTION_RATE)) for name in ("landmarks", "pose"))
+        first = int(data["first_frame"]) if "first_frame" in data.files else 0
     predicted = in_pixels(tracked, pose, (made - clip.motion) * clip.scale)
     strip = curves({TRACKED: real_gap, PREDICTED: made_gap}, (SIDE, STRIP), float(max(real_gap.max(), made_gap.max())))
     strip = write_text(strip, f"lip gap, r {r:.2f}: tracked green, predicted from the voice pink", (6, 2), (230, 230, 230), 14)
@@ -47,7 +52,8 @@ def write_overlay(generator: MotionGenerator, clip: Clip, folder: Path) -> Path:
 
     def pictures() -> list[Picture]:
         shown = []
-        for number, frame in enumerate(read_frames(clip_video(clip.path), 0, len(tracked))):
+        wanted = [first + int(number * fps / MOTION_RATE) for number in range(len(tracked))]
+        for number, frame in enumerate(_frames_at(clip_video(clip.path), wanted)):
             panel = cut(frame, square, SIDE)
             for points, colour in ((tracked, TRACKED), (predicted, PREDICTED)):
                 draw_landmarks(panel, placed(points[number], square, SIDE), colour, 2, _SHOWN)
@@ -57,8 +63,7 @@ def write_overlay(generator: MotionGenerator, clip: Clip, folder: Path) -> Path:
         return shown
 
     path = folder / f"overlay-{clip.path.stem}.mp4"
-    fps = Fraction(int(rate[0]), int(rate[1]) if len(rate) == 2 else 1)
-    write_movie(path, pictures(), fps, len(tracked), clip_voice(clip.path), None, 16000)
+    write_movie(path, pictures(), Fraction(MOTION_RATE), len(tracked), clip_voice(clip.path), None, 16000)
     return path
 
 
@@ -70,6 +75,17 @@ def in_pixels(tracked: FloatArray, pose: FloatArray, displacement: FloatArray) -
     unit = np.linalg.norm(across, axis=-1) / np.maximum(foreshortened, 0.3)
     moved = np.einsum("fij,fpj->fpi", turn[:, :2, :2], displacement)
     return (tracked + unit[:, None, None] * moved).astype(np.float32)
+
+
+def _frames_at(video: Path, wanted: list[int]) -> Iterator[Picture]:
+    """Frames of a video by number, in rising order; a number may stand several times."""
+    place = 0
+    for index, frame in enumerate(read_frames(video)):
+        while place < len(wanted) and wanted[place] == index:
+            yield frame
+            place += 1
+        if place == len(wanted):
+            return
 
 
 def _lower_face(tracked: FloatArray) -> tuple[float, float, float]:

@@ -98,7 +98,7 @@ def track_video(path: str | Path, progress: Progress | None = None, first: int =
             f"No face was found in {Path(path).name}.",
             "Use a video with one face, seen from the front, at least 60 pixels wide.",
         )
-    return _assemble(readings, info.fps, info.size)
+    return assembled(readings, info.fps, info.size)
 
 
 def _same_face(readings: list[FaceReading], previous: FaceReading | None) -> FaceReading | None:
@@ -119,7 +119,8 @@ def _distance(reading: FaceReading, other: FaceReading) -> float:
     return float(np.linalg.norm(reading.mesh[:, :2].mean(0) - other.mesh[:, :2].mean(0)))
 
 
-def _assemble(readings: list[FaceReading | None], fps: Fraction, size: tuple[int, int]) -> TrackedVideo:
+def assembled(readings: list[FaceReading | None], fps: Fraction, size: tuple[int, int]) -> TrackedVideo:
+    """Readings of a clip's frames as arrays, frames without a face (None) filled in from their neighbours; one at least has a face."""
     found = np.array([reading is not None for reading in readings])
     good = [reading for reading in readings if reading is not None]
     mesh = _filled(np.stack([reading.mesh for reading in good]), found)

@@ -9,7 +9,7 @@ import numpy as np
 
 from backend.speech.load import load_voice
 from backend.training.motion.dataset import Clip, actor_clip, held_out, tracked_clip
-from backend.training.prepare.grid import is_prepared
+from backend.training.prepare.prepared import is_prepared
 from bridge.faults import Fault
 from bridge.shot import Voice
 

@@ -125,7 +125,8 @@ def cache_prepared(prepared: Path, dataset: str, folder: Path, held_out_people: 
     consecutive = bool(fields.get("consecutive", "video" in fields))
     clips = []
     for index, rows in enumerate(_segments(fields)):
-        pictures = [fields["images"][row] for row in rows] if "images" in fields else _video_rows(str(fields["video"]), rows)
+        shown = rows + int(fields.get("first_frame", 0))  # a piece of a longer video
+        pictures = [fields["images"][row] for row in rows] if "images" in fields else _video_rows(str(fields["video"]), shown)
         part = f"{name}-{index}" if "segments" in fields else name
         clips.append(crop_clip(part, dataset, person, pictures, fields["landmarks"][rows], aus[rows], validation, consecutive))
         write_clip(folder, clips[-1])
