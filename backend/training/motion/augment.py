@@ -6,6 +6,8 @@ All functions take and give natural-log mel power, (columns, 80) float32 at 100 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
@@ -28,7 +30,9 @@ def augmented(log_power: FloatArray, generator: np.random.Generator) -> FloatArr
         voice = reverberated(voice, generator.uniform(0.1, 0.6), generator.uniform(-3.0, -0.7))
     if generator.random() < 0.4:
         voice = noisy(voice, generator, generator.uniform(0.5, 8.0))
-    if generator.random() < 0.12:
+    if generator.random() < 0.15:
+        voice = over_music(voice, generator, generator.uniform(0.7, 5.0))
+    if generator.random() < 0.15:
         voice = narrow_band(voice)
     return voice.astype(np.float32)
 
@@ -74,12 +78,45 @@ def noisy(log_power: FloatArray, generator: np.random.Generator, distance: float
     return np.log(np.exp(log_power) + np.exp((floor + grain + swell).astype(np.float32)))
 
 
+def over_music(log_power: FloatArray, generator: np.random.Generator, distance: float) -> FloatArray:
+    """Music under the voice, ``distance`` nepers of power below its loud parts: a few instruments whose notes sound and die away, each
+    with its overtones, and sometimes a beat of noise."""
+    columns = len(log_power)
+    power = np.zeros((columns, BANDS), np.float32)
+    for _ in range(int(generator.integers(1, 4))):
+        start, base = 0, generator.uniform(80.0, 500.0)
+        fade = generator.uniform(0.5, 4.0)  # seconds until a note has died away by one neper
+        while start < columns:
+            end = min(columns, start + int(generator.integers(12, 90)))
+            note = base * 2.0 ** (generator.choice((0, 2, 3, 4, 5, 7, 9, 12)) / 12)
+            power[start:end] += np.exp(-np.arange(end - start) / (fade * COLUMN_RATE))[:, None].astype(np.float32) * _overtones(note)
+            start = end
+    if generator.random() < 0.4:
+        beat = np.arange(columns) % int(generator.integers(25, 70))
+        power += np.exp(-beat / generator.uniform(2.0, 8.0))[:, None] * np.exp(colour(generator, 1.0)) / BANDS
+    level = float(np.percentile(band_energy(log_power), 95)) - distance
+    loudness = float(np.percentile(power.sum(axis=1), 90))
+    return np.log(np.exp(log_power) + power * np.float32(np.exp(level) / loudness)).astype(np.float32)
+
+
+def _overtones(note: float) -> FloatArray:
+    """Mel power of a tone of ``note`` hertz with overtones that fall off, (80,), sum about 1."""
+    centres = _centres()
+    bands = np.interp(note * np.arange(1, 16), centres, np.arange(BANDS), right=BANDS)
+    power = np.zeros(BANDS, np.float32)
+    for number, band in enumerate(bands[bands < BANDS - 1], start=1):
+        low = int(band)
+        power[low : low + 2] += np.array([low + 1 - band, band - low], np.float32) / number**2
+    return power / max(float(power.sum()), 1e-9)
+
+
 def narrow_band(log_power: FloatArray) -> FloatArray:
     """A telephone: nothing above 4 kHz and little below 300 Hz."""
     centres = _centres()
     return log_power - np.where(centres > 3800, 12.0, np.where(centres < 280, 4.0, 0.0))
 
 
+@lru_cache(maxsize=1)
 def _centres() -> NDArray[np.float64]:
     filters = mel_filters()
     bins = np.fft.rfftfreq(2 * (filters.shape[1] - 1), 1.0 / SAMPLE_RATE)

@@ -104,17 +104,21 @@ class Trainer:
         sums: dict[str, float] = {}
         saved = started = time.monotonic()
         before = self.seconds
-        while self.step < self.config.steps:
-            for name, value in self._advance(stacked(next(batches)), points).items():
-                sums[name] = sums.get(name, 0.0) + value
-            self.seconds = before + time.monotonic() - started
-            if self.step % 50 == 0 or self.step == self.config.steps:
-                line = {"step": self.step, "seconds": round(self.seconds, 1)} | {name: round(value / 50, 5) for name, value in sums.items()}
-                sums = {}
-                _log(folder, line, report)
-            if folder is not None and (time.monotonic() - saved > self.config.save_seconds or self.step == self.config.steps):
+        try:
+            while self.step < self.config.steps:
+                for name, value in self._advance(stacked(next(batches)), points).items():
+                    sums[name] = sums.get(name, 0.0) + value
+                self.seconds = before + time.monotonic() - started
+                if self.step % 50 == 0 or self.step == self.config.steps:
+                    line = {"step": self.step, "seconds": round(self.seconds, 1)}
+                    _log(folder, line | {name: round(value / 50, 5) for name, value in sums.items()}, report)
+                    sums = {}
+                if folder is not None and time.monotonic() - saved > self.config.save_seconds:
+                    self.save(folder)
+                    saved = time.monotonic()
+        finally:  # also where somebody stops the run
+            if folder is not None:
                 self.save(folder)
-                saved = time.monotonic()
 
     def _advance(self, batch: dict[str, Tensor], points: Tensor) -> dict[str, float]:
         """One update; gives back the terms."""
