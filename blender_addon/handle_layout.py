@@ -40,13 +40,15 @@ def handles(rest: Points) -> tuple[Handle, ...]:
     return (*_mouth(rest), _jaw(rest), *_brows(rest), *_lids(rest), *_gaze(rest))
 
 
-HANDLE_NAMES: tuple[str, ...] = tuple(
-    HANDLE_PREFIX + name
-    for name in (
-        "Mouth Corner.L", "Mouth Corner.R", "Upper Lip", "Lower Lip", "Jaw", "Inner Brow.L", "Outer Brow.L", "Inner Brow.R",
-        "Outer Brow.R", "Upper Lid.L", "Lower Lid.L", "Upper Lid.R", "Lower Lid.R", "Gaze.L", "Gaze.R",
-    )
-)  # fmt: skip
+_NAMES_BY_REGION = {
+    "mouth": ("Mouth Corner.L", "Mouth Corner.R", "Upper Lip", "Lower Lip"),
+    "jaw": ("Jaw",),
+    "brows": ("Inner Brow.L", "Outer Brow.L", "Inner Brow.R", "Outer Brow.R"),
+    "lids": ("Upper Lid.L", "Lower Lid.L", "Upper Lid.R", "Lower Lid.R"),
+    "gaze": ("Gaze.L", "Gaze.R"),
+}
+REGION_OF: dict[str, str] = {HANDLE_PREFIX + name: region for region, names in _NAMES_BY_REGION.items() for name in names}
+HANDLE_NAMES: tuple[str, ...] = tuple(REGION_OF)
 
 
 def _smooth(t: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import bpy
 
 from . import bone_shapes, compat
 from .actors import require_bones, rest_units
-from .handle_layout import HANDLE_COLLECTION, HANDLE_COLOUR, HANDLE_NAMES, HANDLE_PREFIX, REGION_TITLES, Handle, handles
+from .handle_layout import HANDLE_COLLECTION, HANDLE_COLOUR, HANDLE_NAMES, HANDLE_PREFIX, REGION_OF, REGION_TITLES, Handle, handles
 from .modes import edit_bones
 from .rig_layout import BONE_NAMES, ROOT_BONE
 
@@ -25,7 +25,7 @@ RADIUS = {"mouth": 0.035, "jaw": 0.045, "brows": 0.03, "lids": 0.02, "gaze": 0.0
 def regions_on(actor: bpy.types.Object) -> frozenset[str]:
     """Regions whose handles move landmarks now."""
     tied = {constraint.subtarget for bone in actor.pose.bones for constraint in ties_of(bone)}
-    return frozenset(handle.region for handle in handles(rest_units(actor)) if handle.name in tied)
+    return frozenset(REGION_OF[name] for name in tied if name in REGION_OF)
 
 
 def ties_of(bone: bpy.types.PoseBone) -> list[bpy.types.Constraint]:

@@ -1,27 +1,53 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panels "Action Units": upper face, lower face, head."""
+"""The panels "Action Units": expressions, upper face, lower face, head."""
 
 from __future__ import annotations
 
 import bpy
 
 from . import actors, panel_state
-from .panel_drawing import ActorTabPanel
-from .panel_state import Channel
+from .actor_state import Channel
+from .panel_drawing import ActorTabPanel, draw_text
+from .recipes import RECIPES
 
 
 class UnitsPanel(ActorTabPanel):
-    """Parent of the AU groups and the head."""
+    """Parent of the expressions, the AU groups and the head."""
 
     bl_label = "Action Units"
     bl_order = 5
 
     def draw(self, context: bpy.types.Context) -> None:
-        """What the signs beside the sliders mean."""
+        """What concerns all of them, and which of them fight."""
+        state, settings = panel_state.current(context).actor, context.scene.autter
         row = self.layout.row(align=True)
         row.label(text="Keyed leads, free follows")
+        row.prop(settings, "show_sides", text="", icon="MOD_MIRROR")
+        row.prop(settings, "show_ghosts", text="", icon="GHOST_ENABLED")
+        row.operator("autter.take_over_au", text="", icon="KEYINGSET").key = ""
         row.operator("autter.import_aus", text="", icon="IMPORT")
         row.operator("autter.neutral", text="", icon="LOOP_BACK")
+        for sentence in state.fights:
+            draw_text(self.layout, context, sentence, "ERROR")
+
+
+class ExpressionsPanel(ActorTabPanel):
+    """Recipes: sets of AUs with a strength."""
+
+    bl_label = "Expressions"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Strength first, a button for each."""
+        settings = context.scene.autter
+        row = self.layout.row(align=True)
+        row.prop(settings, "recipe_strength", slider=True)
+        row.prop(settings, "recipe_keyed", text="", icon="KEYINGSET")
+        row.prop(settings, "recipe_add", text="", icon="ADD")
+        grid = self.layout.grid_flow(columns=3, even_columns=True, align=True)
+        for recipe in RECIPES:
+            button = grid.operator("autter.recipe", text=recipe.name)
+            button.recipe, button.strength = recipe.key, settings.recipe_strength
+            button.keyed, button.add = settings.recipe_keyed, settings.recipe_add
 
 
 class ChannelPanel(ActorTabPanel):
@@ -31,18 +57,22 @@ class ChannelPanel(ActorTabPanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """A row a channel."""
-        actor, state = actors.find_actor(context), panel_state.current(context)
+        actor, state = actors.find_actor(context), panel_state.current(context).actor
         column = self.layout.column(align=True)
         for channel in getattr(state, self.group):
-            _draw_channel(column, actor, channel)
+            _draw_channel(column, actor, channel, context.scene.autter.show_sides)
 
 
-def _draw_channel(column: bpy.types.UILayout, actor: bpy.types.Object, channel: Channel) -> None:
+def _draw_channel(column: bpy.types.UILayout, actor: bpy.types.Object, channel: Channel, sides: bool) -> None:
     row = column.row(align=True)
     if channel.key not in actor:
         row.label(text=f"{channel.label}: property deleted", icon="ERROR")
         return
     row.prop(actor, f'["{channel.key}"]', text=channel.label, slider=channel.key.startswith("AU"))
+    if sides and channel.side:
+        side = row.row(align=True)
+        side.ui_units_x = 3.5
+        side.prop(actor, f'["{channel.side}"]', text="R-L", slider=True)
     note = row.row(align=True)
     note.ui_units_x = 1.6
     note.alignment = "CENTER"

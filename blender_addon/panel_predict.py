@@ -6,7 +6,8 @@ from __future__ import annotations
 import bpy
 
 from . import actors, panel_state
-from .panel_drawing import TabPanel
+from .actor_state import ActorState
+from .panel_drawing import TabPanel, draw_text
 
 
 class PredictPanel(TabPanel):
@@ -22,15 +23,49 @@ class PredictPanel(TabPanel):
         row.scale_y = 1.4
         row.operator("autter.predict", icon="GRAPH")
         row.operator("autter.another_take", text="", icon="FILE_REFRESH")
-        if state.predicted_text:
-            layout.label(text=state.predicted_text, icon="NLA")
+        row.prop(settings, "live", text="", icon="REC", toggle=True)
+        if state.live_trouble:
+            draw_text(layout, context, state.live_trouble, "INFO")
+        _draw_range(layout, context, state.range_text)
         actor = actors.find_actor(context)
         if actor is not None:
+            row = layout.row(align=True)
+            row.label(text=state.actor.predicted_text or "Not predicted yet", icon="NLA")
+            row.operator("autter.clear_prediction", text="", icon="TRASH")
             layout.prop(actor.autter, "seed")
+            _draw_pins(layout, state.actor)
         header, body = layout.panel("autter_motion", default_closed=True)
         header.label(text="Motion")
         if body is not None:
             _draw_knobs(body, settings)
+
+
+def _draw_range(layout: bpy.types.UILayout, context: bpy.types.Context, told: str) -> None:
+    """Blender's own preview range says which frames."""
+    scene = context.scene
+    row = layout.row(align=True)
+    row.prop(scene, "use_preview_range", text="", icon="PREVIEW_RANGE")
+    if not scene.use_preview_range:
+        row.label(text=f"All frames, {scene.frame_start} to {scene.frame_end}")
+        return
+    row.prop(scene, "frame_preview_start", text="")
+    row.prop(scene, "frame_preview_end", text="")
+    row.prop(scene.autter, "range_fade")
+    draw_text(layout, context, told)
+
+
+def _draw_pins(layout: bpy.types.UILayout, state: ActorState) -> None:
+    header, body = layout.panel("autter_pins", default_closed=True)
+    parts = [f"{state.pinned_count} landmarks"] * bool(state.pinned_count) + [f"{first}-{last}" for first, last in state.pinned_spans]
+    header.label(text="Pins: " + ", ".join(parts) if parts else "Pins")
+    if body is None:
+        return
+    row = body.row(align=True)
+    row.operator("autter.pin_landmarks", text="Pin Selected", icon="PINNED")
+    row.operator("autter.unpin_landmarks", text="Unpin", icon="UNPINNED")
+    row = body.row(align=True)
+    row.operator("autter.pin_range", text="Pin Frames", icon="PINNED")
+    row.operator("autter.unpin_range", text="Unpin", icon="UNPINNED")
 
 
 def _draw_knobs(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 import bpy
 
-from . import actors, backend_link, curves, prediction, reports, voices
+from . import actor_state, actors, backend_link, live, predicting, reports, voices
+from .actor_state import ActorState
 from .bridge.client import BackendState
-from .bridge.facs import ACTION_UNITS, intensity_letter
-from .rig_layout import HEAD_PROPERTIES, PREDICTED_PREFIX
 
 FRESH_SECONDS = 0.25
 STATE_WORDS = {
@@ -21,17 +20,6 @@ STATE_WORDS = {
     BackendState.BUSY: ("Busy", "PLAY"),
     BackendState.FAILED: ("Error", "ERROR"),
 }
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One AU or head channel as a row of the panel."""
-
-    key: str
-    label: str
-    letter: str
-    keyed: bool
-    filled_in: str = ""  # what the prediction gives a free AU at this frame
 
 
 @dataclass(frozen=True)
@@ -49,13 +37,10 @@ class PanelState:
     job_number: int = 0
     cancelling: bool = False
     problem: reports.Report | None = None
-    actor_name: str = ""
-    landmarks_text: str = ""
-    predicted_text: str = ""
+    actor: ActorState | None = None
+    range_text: str = ""
+    live_trouble: str = ""
     voice: str = ""
-    upper: tuple[Channel, ...] = ()
-    lower: tuple[Channel, ...] = ()
-    head: tuple[Channel, ...] = ()
     parked: tuple[str, ...] = field(default=())
 
 
@@ -84,7 +69,6 @@ def read(context: bpy.types.Context, actor: bpy.types.Object | None) -> PanelSta
     word, icon = STATE_WORDS[backend_link.state()]
     client = backend_link.current_client()
     job = backend_link.book.running()
-    parts = _actor_parts(actor) if actor is not None else {}
     return PanelState(
         backend_word=word,
         backend_icon=icon,
@@ -97,9 +81,11 @@ def read(context: bpy.types.Context, actor: bpy.types.Object | None) -> PanelSta
         job_number=job.number if job else 0,
         cancelling=job.cancelling if job else False,
         problem=reports.latest_problem(),
+        actor=actor_state.read(actor) if actor is not None else None,
+        range_text=predicting.range_text(context),
+        live_trouble=live.trouble if live.is_on(context.scene) else "",
         voice=voices.describe(context),
         parked=tuple(f"{parked.title}: {parked.origin.filepath}" for parked in backend_link.book.parked),
-        **parts,
     )
 
 
@@ -113,25 +99,3 @@ def job_text(job: object) -> str:
     if job.eta_seconds is not None:
         words.append(f"{max(1, round(job.eta_seconds))} s left" if job.eta_seconds < 90 else f"{job.eta_seconds / 60:.0f} min left")
     return ", ".join(words)
-
-
-def _actor_parts(actor: bpy.types.Object) -> dict[str, object]:
-    commanded = curves.commanded_keys(actor)
-    rows: dict[str, list[Channel]] = {"upper": [], "lower": []}
-    for unit in ACTION_UNITS:
-        value = float(actor.get(unit.key, 0.0))
-        keyed = unit.key in commanded
-        predicted = actor.get(PREDICTED_PREFIX + unit.key)
-        filled_in = f"{predicted:.1f}" if predicted is not None and not keyed else ""
-        rows[unit.region].append(Channel(unit.key, f"{unit.number} {unit.name}", intensity_letter(value), keyed, filled_in))
-    head = tuple(Channel(item.key, item.key.removeprefix("head_").capitalize(), "", item.key in commanded) for item in HEAD_PROPERTIES)
-    span = prediction.predicted_range(actor)
-    width, height = actor.autter.portrait_size
-    return {
-        "actor_name": actor.name,
-        "landmarks_text": f"{width} x {height} px, 162 landmarks",
-        "predicted_text": f"Predicted {span[0]} to {span[1]}" if span else "",
-        "upper": tuple(rows["upper"]),
-        "lower": tuple(rows["lower"]),
-        "head": head,
-    }

@@ -54,7 +54,7 @@ def write_motion(actor: bpy.types.Object, motion: Motion) -> bpy.types.Action:
 
 def read_motion(actor: bpy.types.Object) -> Motion | None:
     """The actor's prediction as it stands; None before the first one."""
-    strip = _predicted_strip(actor)
+    strip = predicted_strip(actor)
     if strip is None:
         return None
     first, last = round(strip.action_frame_start), round(strip.action_frame_end)
@@ -103,17 +103,18 @@ def remove_prediction(actor: bpy.types.Object) -> None:
 
 def predicted_action(actor: bpy.types.Object) -> bpy.types.Action | None:
     """The action that holds the actor's prediction; None before the first one."""
-    strip = _predicted_strip(actor)
+    strip = predicted_strip(actor)
     return strip.action if strip else None
 
 
 def predicted_range(actor: bpy.types.Object) -> tuple[int, int] | None:
     """First and last scene frame of the prediction."""
-    strip = _predicted_strip(actor)
+    strip = predicted_strip(actor)
     return (round(strip.frame_start), round(strip.frame_end)) if strip else None
 
 
-def _predicted_strip(actor: bpy.types.Object) -> bpy.types.NlaStrip | None:
+def predicted_strip(actor: bpy.types.Object) -> bpy.types.NlaStrip | None:
+    """The strip that plays the prediction; None before the first one."""
     track = _predicted_track(actor)
     return next((strip for strip in track.strips if strip.action), None) if track else None
 

@@ -76,6 +76,18 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
     voice_frame: IntProperty(name="Voice Start", description="Frame at which the voice file starts", default=1)
     show_prediction: BoolProperty(name="Motion Settings", default=False)
 
+    recipe_strength: FloatProperty(
+        name="Strength",
+        description="How strong an expression is put on: 0 leaves the face as it is",
+        min=0,
+        max=1.25,
+        soft_max=1,
+        default=1,
+    )
+    recipe_keyed: BoolProperty(name="Set Keys", description="Expressions set keyframes at the current frame", default=True)
+    recipe_add: BoolProperty(name="Add", description="Expressions come on top of what is there", default=False)
+    show_sides: BoolProperty(name="Left and Right", description="Show a slider of left against right beside each two-sided AU")
+    show_ghosts: BoolProperty(name="Ghosts", description="Show in the graph editor what the voice filled in for free AUs", default=True)
     live: BoolProperty(
         name="Live", description="The rig follows every edit of a keyed AU, of the voice and of the settings by itself", default=False,
         update=_live_switched,

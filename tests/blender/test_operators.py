@@ -296,7 +296,7 @@ class LayoutDouble:
     def row(self, **_) -> LayoutDouble:
         return self
 
-    column = box = row
+    column = box = grid_flow = row
 
     def panel(self, name: str, default_closed: bool = False) -> tuple[LayoutDouble, LayoutDouble]:
         return self, self
@@ -305,7 +305,8 @@ class LayoutDouble:
         assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
         self.drawn.append(text)
 
-    def prop(self, owner, name: str, text: str = "", slider: bool = False, icon: str = "NONE") -> None:
+    def prop(self, owner, name: str, text: str = "", slider: bool = False, icon: str = "NONE", toggle: bool = False) -> None:
+        assert icon in bpy.types.UILayout.bl_rna.functions["prop"].parameters["icon"].enum_items
         owner.path_resolve(name)
         self.drawn.append(text or name)
 
@@ -313,7 +314,7 @@ class LayoutDouble:
         assert 0 <= factor <= 1
         self.drawn.append(text)
 
-    def operator(self, name: str, text: str = "", icon: str = "NONE", emboss: bool = True) -> SimpleNamespace:
+    def operator(self, name: str, text: str = "", icon: str = "NONE", emboss: bool = True, depress: bool = False) -> SimpleNamespace:
         group, _, verb = name.partition(".")
         getattr(getattr(bpy.ops, group), verb).get_rna_type()
         assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items

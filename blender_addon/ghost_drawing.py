@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Draws ghosts into the graph editor. What is drawn is worked out in ghosts.py and kept until something changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+from numpy.typing import NDArray
+
+from . import ghosts
+
+_handle: Any = None
+_kept: tuple[tuple[object, ...], list[tuple[str, NDArray[np.float32]]]] | None = None
+
+
+def draw() -> None:
+    """Called by Blender for each graph editor, before its own curves."""
+    context = bpy.context
+    actor = ghosts.find_actor(context) if context.scene is not None else None
+    if actor is None or not context.scene.autter.show_ghosts or context.space_data.mode != "FCURVES":
+        return
+    import blf
+    import gpu
+    from gpu_extras.batch import batch_for_shader
+
+    view = context.region.view2d
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    gpu.state.blend_set("ALPHA")
+    gpu.state.line_width_set(1.5)
+    blf.size(0, 10 * context.preferences.system.ui_scale)
+    blf.color(0, *ghosts.GHOST_COLOUR)
+    for key, points in _lines(actor, context):
+        places = [view.view_to_region(float(frame), float(value), clip=False) for frame, value in points]
+        batch = batch_for_shader(shader, "LINE_STRIP", {"pos": [(float(x), float(y)) for x, y in places]})
+        shader.uniform_float("color", ghosts.GHOST_COLOUR)
+        batch.draw(shader)
+        seen = next(((x, y) for x, y in places if 0 <= x < context.region.width), None)
+        if seen is not None:
+            blf.position(0, seen[0] + 4, seen[1] + 4, 0)
+            blf.draw(0, f"{key} as filled in")
+    gpu.state.line_width_set(1.0)
+    gpu.state.blend_set("NONE")
+
+
+def _lines(actor: bpy.types.Object, context: bpy.types.Context) -> list[tuple[str, NDArray[np.float32]]]:
+    global _kept
+    view, region = context.region.view2d, context.region
+    first, last = view.region_to_view(0, 0)[0], view.region_to_view(region.width, 0)[0]
+    signature = (actor.session_uid, actor.autter.prediction_stamp, round(first), round(last), len(actor.keys()), _changes)
+    if _kept is None or _kept[0] != signature:
+        _kept = (signature, ghosts.polylines(actor, None, first, last))
+    return _kept[1]
+
+
+_changes = 0
+
+
+@persistent
+def after_update(*_: Any) -> None:
+    """A key may have been set: an AU with keys has no ghost."""
+    global _changes
+    _changes += 1
+
+
+def register() -> None:
+    """Adds the drawing; without a window there is nothing to draw into."""
+    global _handle
+    if _handle is None and not bpy.app.background:
+        _handle = bpy.types.SpaceGraphEditor.draw_handler_add(draw, (), "WINDOW", "POST_PIXEL")
+    if after_update not in bpy.app.handlers.depsgraph_update_post:
+        bpy.app.handlers.depsgraph_update_post.append(after_update)
+
+
+def unregister() -> None:
+    """Takes the drawing away."""
+    global _handle, _kept
+    if _handle is not None:
+        bpy.types.SpaceGraphEditor.draw_handler_remove(_handle, "WINDOW")
+        _handle = None
+    _kept = None
+    if after_update in bpy.app.handlers.depsgraph_update_post:
+        bpy.app.handlers.depsgraph_update_post.remove(after_update)
