@@ -50,9 +50,24 @@ def logs_dir() -> Path:
     return user_data_dir() / "logs"
 
 
+def environments_dir() -> Path:
+    """Folder for the backend's Python environments, one for each version, so that a new one is made beside a running old one."""
+    return user_data_dir() / "environments"
+
+
+def current_environment_file() -> Path:
+    """The small file that names the environment in use."""
+    return user_data_dir() / "environment.txt"
+
+
 def default_environment() -> Path:
-    """The backend's own Python environment, where the installer puts it."""
-    return user_data_dir() / "environment"
+    """The backend's own Python environment: the one that the installer made last."""
+    try:
+        name = current_environment_file().read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        name = ""
+    # Only a plain name: the file says which of our own folders, not where to look.
+    return environments_dir() / name if name and name == Path(name).name else environments_dir() / "none"
 
 
 def environment_python(environment: Path) -> Path:

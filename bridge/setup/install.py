@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making the environment: steps that can each be broken off and begun again, and nothing counts until all are done.
+
+While it is being made, the folder holds the marker ``incomplete``. The former environment stays in use until the new
+one has proved that it works; then one small file names the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from .. import paths
+from ..faults import Fault
+from ..process import child_environment
+from .claim import MARKER, claim, clear, is_complete, note, notes_of
+from .hardware import torch_sources
+from .plan import Plan, check_place
+from .tools import PIP_OPTIONS, SHARES, Report, progress_option, run_tool, teller
+
+
+def install(plan: Plan, report: Report) -> Path:
+    """Makes the plan's environment, or goes on where a former attempt stopped; its folder.
+
+    Raises Fault ``setup-failed``, ``setup-network``, ``setup-read-only``, ``disk-full`` or ``setup-busy``; the former environment then
+    stays the one in use.
+    """
+    if is_complete(plan.folder) and not broken(plan.folder):
+        make_current(plan.folder)
+        report("done", 1.0, "It was there already.")
+        return plan.folder
+    check_place(plan)
+    try:
+        claim(plan.folder)
+        _make(plan, report)
+        (plan.folder / MARKER).unlink()
+    except OSError as error:
+        raise Fault("setup-failed", f"{plan.folder} could not be written ({error.strerror or error}).", "Look at its disk.") from error
+    make_current(plan.folder)
+    remove_others(plan.folder)
+    report("done", 1.0, "The backend is set up.")
+    return plan.folder
+
+
+def _make(plan: Plan, report: Report) -> None:
+    interpreter = paths.environment_python(plan.folder)
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("venv", lambda: run_tool([plan.python, "-m", "venv", plan.folder], teller(report, "venv"))),
+        ("torch", lambda: _install_torch(plan, interpreter, report)),
+        ("packages", lambda: _pip(interpreter, plan, ["-r", str(plan.lock)], report, "packages")),
+        ("backend", lambda: _pip(interpreter, plan, ["--force-reinstall", str(plan.wheel)], report, "backend")),
+        ("proof", lambda: run_tool([interpreter, "-P", "-s", "-c", f"import {plan.proof}"], teller(report, "proof"))),
+    ]
+    done = set(notes_of(plan.folder).get("done", []))
+    if "venv" in done and not interpreter.exists():
+        done = set()  # the Python it was made with is gone
+    if not done and plan.folder.exists():
+        clear(plan.folder)
+    for name, work in steps:
+        if name in done:
+            continue
+        report(name, SHARES[name][0], "")
+        work()
+        done.add(name)
+        note(plan.folder, sorted(done))
+
+
+def broken(folder: Path) -> list[str]:
+    """``name==version`` of packages of an environment that miss files; empty where all is well."""
+    check = (
+        "import importlib.metadata as m, json; print(json.dumps(sorted({d.metadata['Name'] + '==' + d.version for d in m.distributions() "
+        "for f in (d.files or []) if not f.locate().exists() and not str(f).endswith('.pyc')})))"
+    )
+    command = [str(paths.environment_python(folder)), "-P", "-s", "-c", check]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=child_environment(), timeout=120)
+        return list(json.loads(done.stdout.splitlines()[-1]))
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
+        return ["python"]
+
+
+def repair(plan: Plan, report: Report) -> list[str]:
+    """Installs again what misses files; the names. An environment whose Python is gone is made anew."""
+    found = broken(plan.folder) if plan.folder.exists() else ["python"]
+    if found == ["python"] or not is_complete(plan.folder):
+        if found == ["python"] and plan.folder.exists():
+            note(plan.folder, [])
+        install(plan, report)
+        return found
+    claim(plan.folder)
+    for number, name in enumerate(found):
+        report("packages", number / len(found), f"Installing {name} again")
+        _install_again(plan, name, report)
+    run_tool([paths.environment_python(plan.folder), "-P", "-s", "-c", f"import {plan.proof}"], teller(report, "proof"))
+    (plan.folder / MARKER).unlink()
+    make_current(plan.folder)
+    report("done", 1.0, f"{len(found)} packages were repaired." if found else "Nothing was wrong.")
+    return found
+
+
+def _install_again(plan: Plan, name: str, report: Report) -> None:
+    interpreter = paths.environment_python(plan.folder)
+    package = name.partition("==")[0].lower()
+    if package == "torch":
+        _install_torch(plan, interpreter, report, ("--force-reinstall",))
+        return
+    what = str(plan.wheel) if package == "autter" else name
+    _pip(interpreter, plan, ["--force-reinstall", what], report, "packages")
+
+
+def make_current(folder: Path) -> None:
+    """Names the environment that is used from now on."""
+    pointer = paths.current_environment_file()
+    partial = pointer.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(folder.name + "\n", encoding="utf-8")
+    os.replace(partial, pointer)
+
+
+def remove_others(keep: Path) -> None:
+    """Removes environments that are neither in use nor being made. One that a backend still runs from stays until next time."""
+    for folder in keep.parent.iterdir() if keep.parent.is_dir() else ():
+        if folder != keep and folder.is_dir() and not (folder / MARKER).exists() and not _runs(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def uninstall() -> list[Path]:
+    """Removes environments, models, logs, keys and caches; the folders that were removed. Takes and .blend files are not touched."""
+    removed = []
+    for folder in (
+        paths.environments_dir(),
+        paths.models_dir(),
+        paths.logs_dir(),
+        paths.user_data_dir() / "credentials",
+        paths.cache_dir(),
+    ):
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    paths.current_environment_file().unlink(missing_ok=True)
+    with suppress(OSError):
+        paths.user_data_dir().rmdir()  # only if nothing of somebody else's lies there
+    return removed
+
+
+def _install_torch(plan: Plan, interpreter: Path, report: Report, extra: Sequence[str] = ()) -> None:
+    """The locked torch in the plan's build, one source after another."""
+    pinned = re.search(r"(?mi)^torch==([^\s;+]+)", plan.lock.read_text(encoding="utf-8"))
+    if pinned is None:
+        return
+    attempts = torch_sources(plan.build, pinned[1])
+    for number, arguments in enumerate(attempts, 1):
+        try:
+            _pip(interpreter, plan, [*extra, *arguments], report, "torch")
+            return
+        except Fault as fault:
+            if number == len(attempts) or fault.code == "disk-full" or plan.source is not None:
+                raise
+
+
+def _pip(interpreter: Path, plan: Plan, arguments: Sequence[str], report: Report, phase: str) -> None:
+    offline = ["--no-index", "--find-links", str(plan.source)] if plan.source is not None else []
+    # The locks name every package, so pip need not, and must not, look for more.
+    run_tool(
+        [interpreter, "-m", "pip", "install", "--no-deps", *PIP_OPTIONS, progress_option(interpreter), *offline, *arguments],
+        teller(report, phase),
+    )
+
+
+def _runs(folder: Path) -> bool:
+    """Whether a process runs from an environment; where that cannot be seen, a fresh one is taken as in use."""
+    if not Path("/proc/self/cmdline").exists():
+        return time.time() - folder.stat().st_mtime < 86400
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if str(folder).encode() in path.read_bytes():
+                return True
+    return False

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Setting the backend up: done, broken off and gone on with, repaired, upgraded, uninstalled; all without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bridge import paths
+from bridge.faults import Fault
+from bridge.setup import claim, hardware, install, plan
+from bridge.setup.child import SetupProcess
+from tests.bridge.wheels import make_release
+from tests.process.backends import ROOT, is_gone, wait_until
+
+pytestmark = pytest.mark.process
+
+PROOF = "backend, bridge, torch, tinypackage"
+SECONDS = 120.0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder with spaces and letters that are not ASCII."""
+    folder = tmp_path / "Ünï cödé 人 folder"
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(folder))
+    return folder
+
+
+def a_plan(release: tuple[Path, Path]) -> plan.Plan:
+    return plan.make_plan(release[0], release[1], Path(sys.executable), "cpu", PROOF)
+
+
+def options(release: tuple[Path, Path]) -> list[str]:
+    return ["--source", str(release[1]), "--build", "cpu", "--proof", PROOF]
+
+
+def run_to_end(process: SetupProcess) -> None:
+    wait_until(lambda: process.poll().ended, SECONDS)
+
+
+def imports(names: str) -> bool:
+    command = [str(paths.backend_python()), "-P", "-s", "-c", f"import {names}"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def nothing(_phase: str, _share: float, _detail: str) -> None:
+    pass
+
+
+def test_from_nothing_to_uninstalled(tmp_path: Path, home: Path) -> None:
+    """The whole life of an environment, in one test because making one takes seconds."""
+    release = make_release(tmp_path)
+    heard: list[tuple[str, float]] = []
+    install.install(a_plan(release), lambda phase, share, _: heard.append((phase, share)))
+    assert imports(PROOF) and str(home) in str(paths.backend_python())
+    assert [phase for phase, _ in heard][-1] == "done" and all(0 <= share <= 1 for _, share in heard)
+    assert {"venv", "torch", "packages", "backend", "proof"} <= {phase for phase, _ in heard}
+
+    heard.clear()
+    install.install(a_plan(release), lambda phase, share, _: heard.append((phase, share)))
+    assert heard == [("done", 1.0)], "a second call set everything up again"
+
+    lost = next(paths.default_environment().rglob("torch/large.py"))
+    lost.unlink()
+    assert install.broken(paths.default_environment()) == ["torch==2.0.0+cpu"]
+    assert install.repair(a_plan(release), nothing) == ["torch==2.0.0+cpu"]
+    assert lost.is_file() and imports(PROOF)
+
+    former = paths.default_environment()
+    newer = make_release(tmp_path / "newer", "0.0.2")
+    running = subprocess.Popen([str(paths.backend_python()), "-c", "import time; time.sleep(60)"])
+    try:
+        install.install(a_plan(newer), nothing)
+        assert paths.default_environment() != former and former.is_dir(), "the environment of a running backend was taken away"
+    finally:
+        running.kill()
+        running.wait()
+    install.remove_others(paths.default_environment())
+    assert not former.exists()
+
+    install.uninstall()
+    assert not home.exists() or list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("phase", ["venv", "torch", "packages"])
+def test_broken_off_and_gone_on_with(phase: str, tmp_path: Path, home: Path) -> None:
+    release = make_release(tmp_path)
+    first = SetupProcess("install", release[0], options(release), Path(sys.executable))
+    wait_until(lambda: first.poll().phase == phase or first.state.ended, SECONDS)
+    first.cancel()
+    assert first.state.fault is not None and first.state.fault.code == "cancelled"
+    assert not paths.backend_python().is_file(), "a half-made environment is in use"
+    second = SetupProcess("install", release[0], options(release), Path(sys.executable))
+    run_to_end(second)
+    assert second.state.fault is None, second.state.fault
+    assert imports(PROOF) and not list(home.rglob(claim.MARKER))
+    assert second.state.plan["disk"] > 0 and second.state.share == 1.0
+
+
+def test_a_missing_package_is_said_and_the_former_environment_stays(tmp_path: Path, home: Path) -> None:
+    release = make_release(tmp_path)
+    next(release[1].glob("tinypackage*")).unlink()
+    process = SetupProcess("install", release[0], options(release), Path(sys.executable))
+    run_to_end(process)
+    fault = process.state.fault
+    assert fault is not None and fault.code == "setup-network" and fault.hint and "tinypackage" in fault.log_tail
+    assert not paths.backend_python().is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends the tree by a Job Object")
+def test_it_ends_with_the_program_that_started_it(tmp_path: Path, home: Path) -> None:
+    release = make_release(tmp_path)
+    script = (
+        "import sys, time; from pathlib import Path; from bridge.setup.child import SetupProcess\n"
+        "p = SetupProcess('install', Path(sys.argv[1]), sys.argv[2:], Path(sys.executable))\n"
+        "print(p._process.pid, flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script, str(release[0]), *options(release)]
+    parent = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: is_gone(pid), 20.0)
+
+
+def test_two_at_once_do_not_disturb_each_other(tmp_path: Path, home: Path) -> None:
+    release = make_release(tmp_path)
+    chosen = a_plan(release)
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "bridge.setup"])
+    try:
+        chosen.folder.mkdir(parents=True)
+        (chosen.folder / claim.MARKER).write_text(json.dumps({"done": [], "pid": other.pid}))
+        with pytest.raises(Fault) as caught:
+            install.install(chosen, nothing)
+        assert caught.value.code == "setup-busy"
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_home_is_said(tmp_path: Path, home: Path) -> None:
+    release = make_release(tmp_path)
+    home.mkdir()
+    home.chmod(0o500)
+    with pytest.raises(Fault) as caught:
+        install.install(a_plan(release), nothing)
+    assert caught.value.code == "setup-read-only"
+
+
+def test_a_full_disk_is_said_before_anything_is_begun(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = make_release(tmp_path)
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 2**20))
+    with pytest.raises(Fault) as caught:
+        install.install(a_plan(release), nothing)
+    assert caught.value.code == "disk-full" and "MB" in caught.value.sentence
+    assert not list(home.rglob(claim.MARKER))
+
+
+def test_a_zip_without_its_wheel_and_a_source_that_is_no_folder(tmp_path: Path, home: Path) -> None:
+    for data, source, code in ((tmp_path, None, "setup-incomplete-zip"), (make_release(tmp_path)[0], tmp_path / "no", "setup-source")):
+        with pytest.raises(Fault) as caught:
+            plan.make_plan(data, source, Path(sys.executable))
+        assert caught.value.code == code and caught.value.hint
+
+
+def test_a_name_that_leads_elsewhere_is_not_followed(home: Path) -> None:
+    home.mkdir()
+    paths.current_environment_file().write_text("../../elsewhere")
+    assert paths.default_environment() == paths.environments_dir() / "none"
+
+
+@pytest.mark.parametrize(
+    ("found", "build"),
+    [
+        (hardware.Hardware("Linux", "x86_64"), "cpu"),
+        (hardware.Hardware("Linux", "x86_64", rocm=True), "rocm"),
+        (hardware.Hardware("Darwin", "arm64"), "mps"),
+        (hardware.Hardware("Darwin", "x86_64"), "cpu"),
+        (hardware.Hardware("Windows", "amd64", 13000, (hardware.Card("RTX 5090", (12, 0)),)), "cu130"),
+        (hardware.Hardware("Linux", "x86_64", 12080, (hardware.Card("RTX 4090", (8, 9)),)), "cu126"),
+        (hardware.Hardware("Linux", "x86_64", 13010, (hardware.Card("GTX 1080", (6, 1)),)), "cu126"),
+        (hardware.Hardware("Linux", "x86_64", 11040, (hardware.Card("RTX 3080", (8, 6)),)), "cpu"),
+        (hardware.Hardware("Linux", "x86_64", 12080, (hardware.Card("GTX 680", (3, 0)),)), "cpu"),
+    ],
+)
+def test_the_build_fits_the_card_and_its_driver(found: hardware.Hardware, build: str) -> None:
+    chosen, reason = hardware.torch_build(found)
+    assert chosen == build and reason.endswith(".")
+    assert hardware.torch_sources(chosen, "2.13.0")[0][0].startswith("torch==2.13.0")
