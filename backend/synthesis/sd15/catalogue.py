@@ -121,7 +121,7 @@ BASE_PARTS = (
     Part(
         "tiny_decoder",
         "small, quick decoder (TAESD), for drafts",
-        ("taesd",),
+        ("taesd", "tiny_decoder"),
         "madebyollin/taesd",
         "",
         (
