@@ -19,7 +19,9 @@ class StreamMark:
     """Adds the note to every key frame of a stream that is being written. ``text``: printable ASCII."""
 
     def __init__(self, text: str) -> None:
-        self._text = "".join(letter for letter in text if letter.isascii() and letter.isprintable()).replace("=", "-").replace(":", "-")
+        self._text = "".join(letter for letter in text if letter.isascii() and letter.isprintable())
+        for sign in "=:,":  # which part the filter's own options
+            self._text = self._text.replace(sign, "-" if sign != "," else ";")
         self._filter: Any = None
 
     def marked(self, container: Any, stream: Any, packets: Iterable[Any], last: bool = False) -> Iterator[Any]:

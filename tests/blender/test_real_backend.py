@@ -64,8 +64,35 @@ def test_portrait_predict_render(addon, shot, tmp_path):
     assert (left, right) == (11, 11 + FRAMES)
     record = json.loads(picture["autter_take"])
     assert record["frames"] == FRAMES and record["actor"] == actor.name and record["report"]["seconds"] > 0
-    assert not [path for path in movie.parent.iterdir() if path != movie]  # no half-written file stays
+    assert sorted(path.name for path in movie.parent.iterdir()) == [f"{movie.stem}.mp4", f"{movie.stem}.take"]  # nothing half-written
     assert addon.panel_state.current(bpy.context).backend_word == "Ready"
+
+
+def test_preview_edited_range_and_capture(addon, shot, tmp_path):
+    """The preview is the render's own frame; an edit re-renders its frames alone; the movie drives the AUs."""
+    actor, scene = shot, bpy.context.scene
+    scene.autter.steps = 1
+    bpy.ops.autter.predict(wait=True)
+    bpy.ops.autter.render(wait=True)
+    name = addon.rig_layout.BONE_NAMES[addon.bridge.landmarks.MOUTH_CORNER_LEFT]
+    bone = actor.pose.bones[name]
+    for frame in (14, 16, 18):
+        scene.frame_set(frame)
+        bone.keyframe_insert("location", index=2, frame=frame)
+    data = actor.animation_data
+    (curve,) = [found for found in addon.compat.iterate_curves(data.action, addon.compat.assigned_slot(data)) if name in found.data_path]
+    for point, value in zip(curve.keyframe_points, (0.0, 0.08, 0.0)):
+        point.co[1] = value
+    curve.update()
+    bpy.ops.autter.render_edited(wait=True)
+    newest = addon.takes.take_of(addon.takes.strips_in(scene)[0])
+    assert newest.note == "3 of 24 frames made anew" and newest.frames == FRAMES
+    bpy.ops.autter.preview_frame(frame=20, filepath=str(tmp_path / "frame.png"))
+    image = bpy.data.images["AUtter Preview"]
+    assert tuple(image.size) == tuple(actor.autter.portrait_size) and np.ptp(np.array(image.pixels[:4000])) > 0.05
+
+    bpy.ops.autter.capture(filepath=str(newest.movie), speech=True, tolerance=0.3)
+    assert addon.curves.commanded_keys(actor)
 
 
 def test_no_face_is_said(addon, tmp_path):
