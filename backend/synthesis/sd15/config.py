@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class NetworkConfig:
 
     ``heads``: attention heads at every level. ``cross_attention_dim``: width of the tokens that the denoiser attends to, 768 for a
     CLIP image embedding, 384 for whisper-tiny. ``motion_length``: the longest window that the motion modules know places for.
+    ``sample_size``: side in latents, an eighth of the picture's, that the weights were trained at.
     """
 
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
@@ -30,11 +31,12 @@ class NetworkConfig:
     cross_attention_dim: int = 768
     motion_heads: int = 8
     motion_length: int = 32
+    sample_size: int = 64
 
     @classmethod
     def tiny(cls) -> NetworkConfig:
         """A size that runs on a processor in seconds; for tests."""
-        return cls(block_out_channels=(32, 64, 128, 128), layers_per_block=1, cross_attention_dim=64)
+        return cls(block_out_channels=(32, 64, 128, 128), layers_per_block=1, cross_attention_dim=64, sample_size=8)
 
     @classmethod
     def from_unet_config(cls, path: Path | None) -> NetworkConfig:
@@ -51,6 +53,7 @@ class NetworkConfig:
                 cross_attention_dim=int(data["cross_attention_dim"]),
                 motion_heads=int(data.get("motion_num_attention_heads", 8)),
                 motion_length=int(data.get("motion_max_seq_length", 32)),
+                sample_size=int(data.get("sample_size", 64)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Fault(
@@ -65,12 +68,12 @@ class NetworkConfig:
 
     def to_unet_config(self) -> dict[str, Any]:
         """What ``from_unet_config`` reads."""
-        data = asdict(self)
         return {
             "block_out_channels": list(self.block_out_channels),
             "layers_per_block": self.layers_per_block,
             "attention_head_dim": self.heads,
-            "cross_attention_dim": data["cross_attention_dim"],
+            "cross_attention_dim": self.cross_attention_dim,
             "motion_num_attention_heads": self.motion_heads,
             "motion_max_seq_length": self.motion_length,
+            "sample_size": self.sample_size,
         }

@@ -63,10 +63,10 @@ Callback = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class _Done:
-    """A finished window. ``ends``: after every step, the latents of its first and of its last frames, those that are shared."""
+    """A finished window. ``velocities``: what it went by at every step, of its first and of its last frames, those that are shared."""
 
     latents: Tensor
-    ends: list[tuple[Tensor, Tensor]]
+    velocities: list[tuple[Tensor, Tensor]]
 
 
 class Sd15Pipeline:
@@ -209,17 +209,19 @@ class Sd15Pipeline:
         sampling = Sampling(settings.scheduler, settings.steps, self.models.device, settings.seed)
         side = settings.size // LATENT_SCALE
         x = sampling.start(window_noise(shot.noise, frames, side, side).to(self.models.device))
-        ends = []
+        velocities = []
         for step, timestep in enumerate(sampling.timesteps):
             unconditional, conditional = self.velocity(sampling.network_input(x, timestep), timestep, frames, pose)
             guided = conditional if unconditional is None else unconditional + settings.guidance * (conditional - unconditional)
+            if settings.tied:
+                _lean(guided, window, {number: done.velocities[step] for number, done in around.items()})
             later, denoised = sampling.step(guided, timestep, x, frames)
-            if settings.tied or step + 1 == settings.steps:
-                _lean(later, step, window, around, settings.overlap)
             watch(step, int(timestep), x, denoised)
+            velocities.append(_ends(guided, settings.overlap))
             x = later
-            ends.append((x[: settings.overlap].clone(), x[len(x) - settings.overlap :].clone()))
-        return _Done(x, ends)
+        if not settings.tied:
+            _lean(x, window, {number: _ends(done.latents, settings.overlap) for number, done in around.items()})
+        return _Done(x, velocities)
 
 
 @dataclass(frozen=True)
@@ -251,15 +253,23 @@ class _Watch:
             self.callback(Step(step, self.steps, self.place, self.places, self.window, timestep, x, denoised, self.decode))
 
 
-def _lean(x: Tensor, step: int, window: windows.Window, around: dict[int, _Done], overlap: int) -> None:
+def _ends(tensor: Tensor, overlap: int) -> tuple[Tensor, Tensor]:
+    """A window's first and last ``overlap`` frames."""
+    return tensor[:overlap].clone(), tensor[len(tensor) - overlap :].clone()
+
+
+def _lean(tensor: Tensor, window: windows.Window, around: dict[int, tuple[Tensor, Tensor]]) -> None:
     """Fades the frames that a window shares with its neighbours from one to the other, in place.
 
-    Both were at the same noise level with the same noise, so their mixture is there, too.
+    ``tensor``: clean latents, or velocities at one step. Windows that share frames start from the same noise in them and every
+    scheduler's step is linear in latents and velocity, so a fade of all the velocities is the same fade of the results.
     """
-    if not overlap:
-        return
-    weights = torch.tensor(windows.fade(overlap), device=x.device, dtype=x.dtype).view(-1, 1, 1, 1)
-    if window.number - 1 in around:
-        x[:overlap] += weights * (around[window.number - 1].ends[step][1] - x[:overlap])
-    if window.number + 1 in around:
-        x[len(x) - overlap :] += weights.flip(0) * (around[window.number + 1].ends[step][0] - x[len(x) - overlap :])
+    for number, (first, last) in around.items():
+        overlap = len(first)
+        if not overlap:
+            continue
+        weights = torch.tensor(windows.fade(overlap), device=tensor.device, dtype=tensor.dtype).view(-1, 1, 1, 1)
+        if number < window.number:
+            tensor[:overlap] += weights * (last - tensor[:overlap])
+        else:
+            tensor[len(tensor) - overlap :] += weights.flip(0) * (first - tensor[len(tensor) - overlap :])
