@@ -96,8 +96,9 @@ class Engine:
 
     def free(self) -> None:
         """Lets go of everything."""
-        self._key = self._models = self._network = None
-        empty_caches()
+        if self._models is not None:
+            self._key = self._models = self._network = None
+            empty_caches()
 
 
 def empty_caches() -> None:
@@ -132,4 +133,5 @@ def _make_bank(setting: Setting, square: NDArray[np.uint8]) -> Bank:
         return {name: tensor.cpu() for name, tensor in reference_bank(models, square).items()}
     finally:
         del models
-        empty_caches()
+        if setting.device != "cpu":
+            empty_caches()

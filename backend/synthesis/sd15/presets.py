@@ -14,18 +14,18 @@ DEFAULT = "standard"
 # The recipe that the weights were published with (25 steps, guidance 3.5, windows of 16 that overlap by 4, decoded one by one).
 RELEASED = Sd15Settings(steps=25, guidance=3.5, window=16, overlap=4, tied=False)
 _ANIPORTRAIT = {
-    "draft": Sd15Settings(steps=5, guidance=1.0, window=24, overlap=4, tiny_decoder=True, decode_batch=8),
+    "draft": Sd15Settings(steps=5, guidance=1.0, window=24, overlap=4, tiny_decoder=True, decode_batch=8, tied=False),
     "standard": Sd15Settings(steps=12, guidance=3.5, window=24, overlap=4, decode_batch=4),
     "best": Sd15Settings(steps=25, guidance=3.5, window=16, overlap=4, decode_batch=4),
 }
 # EchoMimic's own recipes: 30 steps with guidance 2.5, or 6 steps without for the weights of few steps; windows of 12 that overlap by 3.
 _ECHOMIMIC = {
-    "draft": Sd15Settings(steps=5, guidance=1.0, window=24, overlap=4, tiny_decoder=True, decode_batch=8),
+    "draft": Sd15Settings(steps=5, guidance=1.0, window=24, overlap=4, tiny_decoder=True, decode_batch=8, tied=False),
     "standard": Sd15Settings(steps=15, guidance=2.5, window=24, overlap=4, decode_batch=4),
     "best": Sd15Settings(steps=30, guidance=2.5, window=12, overlap=3, decode_batch=4),
 }
 _FEW_STEPS = {
-    "draft": Sd15Settings(steps=4, guidance=1.0, window=24, overlap=4, tiny_decoder=True, decode_batch=8),
+    "draft": Sd15Settings(steps=4, guidance=1.0, window=24, overlap=4, tiny_decoder=True, decode_batch=8, tied=False),
     "standard": Sd15Settings(steps=6, guidance=1.0, window=24, overlap=4, decode_batch=4),
     "best": Sd15Settings(steps=8, guidance=1.0, window=12, overlap=3, decode_batch=4),
 }

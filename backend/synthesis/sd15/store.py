@@ -96,14 +96,19 @@ def missing_parts(chosen: WeightSet) -> list[Part]:
     return [PARTS[key] for key in chosen.parts if find_part(key) is None]
 
 
+def weight_set(key: str) -> WeightSet:
+    """A set by its name. Raises Fault ``weights-unknown``."""
+    if key not in WEIGHT_SETS:
+        raise Fault("weights-unknown", f"There are no weights named {key!r}.", f"Choose {', '.join(WEIGHT_SETS)}.")
+    return WEIGHT_SETS[key]
+
+
 def find_weights(key: str = "") -> Weights:
     """A complete set: the one asked for, or the first that is complete, in the catalogue's order.
 
     Raises Fault ``weights-unknown``, or ``weights-missing``, which says what is missing, how large it is and where to put it.
     """
-    if key and key not in WEIGHT_SETS:
-        raise Fault("weights-unknown", f"There are no weights named {key!r}.", f"Choose {', '.join(WEIGHT_SETS)}.")
-    candidates = [WEIGHT_SETS[key]] if key else list(WEIGHT_SETS.values())
+    candidates = [weight_set(key)] if key else list(WEIGHT_SETS.values())
     for chosen in candidates:
         if not [part for part in missing_parts(chosen) if part.needed]:
             return _collected(chosen)
