@@ -125,7 +125,7 @@ def _remove_keys(actor: bpy.types.Object, data_path: str, first: int, last: int)
 
 def _sample(actor: bpy.types.Object, keys: tuple[str, ...], frames: list[int]) -> PropertySamples:
     """Straight from the f-curves where they alone decide (some hundred times as fast), else from the evaluated actor."""
-    curves = _deciding_curves(actor)
+    curves = _deciding_curves(actor, with_prediction=keys == PREDICTED_KEYS)
     if curves is None:
         return sample_properties(actor, keys, frames)
     values = np.full((len(frames), len(keys)), np.nan)
@@ -138,8 +138,11 @@ def _sample(actor: bpy.types.Object, keys: tuple[str, ...], frames: list[int]) -
     return PropertySamples(values, ())
 
 
-def _deciding_curves(actor: bpy.types.Object) -> dict[str, bpy.types.FCurve] | None:
-    """The one f-curve behind each animated custom property; None where drivers or further NLA layers have a say."""
+def _deciding_curves(actor: bpy.types.Object, with_prediction: bool = True) -> dict[str, bpy.types.FCurve] | None:
+    """The one f-curve behind each animated custom property; None where drivers or further NLA layers have a say.
+
+    The prediction has hundreds of curves and animates none of the animator's own properties: mostly they need not be looked at.
+    """
     data = actor.animation_data
     if data is None:
         return {}
@@ -148,7 +151,8 @@ def _deciding_curves(actor: bpy.types.Object) -> dict[str, bpy.types.FCurve] | N
     if not plain or own_tracks or any(_property_name(driver.data_path) for driver in data.drivers):
         return None
     found: dict[str, bpy.types.FCurve] = {}
-    holders = [strip for track in data.nla_tracks for strip in track.strips] + [data]
+    tracks = data.nla_tracks if with_prediction else ()
+    holders = [strip for track in tracks for strip in track.strips] + [data]
     for holder in holders:
         for curve in compat.iterate_curves(holder.action, compat.assigned_slot(holder)):
             if (name := _property_name(curve.data_path)) and not curve.mute:

@@ -148,9 +148,7 @@ def _write_curves(bag: object, motion: Motion) -> None:
     channels = list(_channels(motion))
     curves = {(curve.data_path, curve.array_index): curve for curve in bag.fcurves}
     count = len(motion.points)
-    fits = curves.keys() == {(path, index) for path, index, _, _ in channels} and all(
-        len(curve.keyframe_points) == count for curve in curves.values()
-    )
+    fits = curves.keys() == {(path, index) for path, index, _, _ in channels} and all(_is_ours(curve, count) for curve in curves.values())
     if not fits:
         bag.fcurves.clear()
     make = compat.curve_maker(bag)
@@ -164,10 +162,19 @@ def _write_curves(bag: object, motion: Motion) -> None:
         points = curve.keyframe_points
         if not fits:
             points.add(count)
+            points.foreach_set("interpolation", interpolations)
+            points.foreach_set("type", types)
         points.foreach_set("co", keys.ravel())
-        points.foreach_set("interpolation", interpolations)
-        points.foreach_set("type", types)
         curve.update()
+
+
+def _is_ours(curve: bpy.types.FCurve, count: int) -> bool:
+    """Whether a curve still is as we write them: as many keys, all of our type and linear."""
+    points = curve.keyframe_points
+    if len(points) != count:
+        return False
+    edges = (points[0], points[count // 2], points[count - 1])
+    return all(point.type == "GENERATED" and point.interpolation == "LINEAR" for point in edges)
 
 
 def _channels(motion: Motion) -> Iterator[tuple[str, int, str, NDArray[np.float32]]]:
