@@ -12,6 +12,7 @@ from . import (
     headless,
     live,
     live_picture,
+    menus,
     operators_actor,
     operators_backend,
     operators_capture,
@@ -52,6 +53,7 @@ _CLASS_MODULES = (
     operators_takes,
     operators_queue,
     operators_sample,
+    menus,
     panels,
 )
 
@@ -67,12 +69,14 @@ def register() -> None:
     ghost_drawing.register()
     live_picture.register()
     headless.register()
+    menus.register()
     ticks.register()
 
 
 def unregister() -> None:
     """Stops the timer first, then the backend, then takes the classes away."""
     ticks.unregister()
+    menus.unregister()
     headless.unregister()
     live_picture.unregister()
     ghost_drawing.unregister()

@@ -86,6 +86,11 @@ def strips_of(editor: Any) -> Any:
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
+def all_strips(editor: Any) -> list[Any]:
+    """Every strip of a sequence editor, also those inside meta strips."""
+    return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all) if editor else []
+
+
 def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
     """The scene whose strips the sequencer shows. Where a workspace can choose one and has not, it is given the window's scene."""
     workspace = getattr(context, "workspace", None)
@@ -135,10 +140,8 @@ def strip_sound_delay(strip: Any) -> float:
 
 
 def is_retimed(strip: Any) -> bool:
-    """Whether the strip plays faster or slower than its file. Two keys at the file's ends leave its speed as it is."""
-    frames = [key.timeline_frame for key in getattr(strip, "retiming_keys", ())]
-    length = getattr(strip, "content_duration", None) or strip.frame_duration
-    return len(frames) > 2 or (len(frames) == 2 and abs(max(frames) - min(frames) - length) > 1)
+    """Whether the strip may play faster or slower than its file. Blender tells its length only as retimed, so any two keys count."""
+    return len(getattr(strip, "retiming_keys", ())) >= 2
 
 
 def can_make_sound_strips() -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,11 @@ def require_movie(take: Take) -> Path:
 
 
 def found_again(remembered: str, present: str) -> str:
-    """The portrait's present path where the remembered file was only moved: same name, and the old place is empty."""
-    return present if not Path(remembered).is_file() and Path(remembered).name == Path(present).name else remembered
+    """The portrait's present path where it is the remembered file, perhaps spelt otherwise, or moved: same name, the old place empty."""
+    if os.path.normpath(remembered) == os.path.normpath(present):
+        return present
+    moved = not Path(remembered).is_file() and Path(remembered).name == Path(present).name
+    return present if moved else remembered
 
 
 def record_of(strip: Any) -> dict[str, Any] | None:

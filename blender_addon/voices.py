@@ -3,26 +3,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from . import compat, media
+from . import compat, media, retimed
 from .bridge.faults import Fault
 from .bridge.shot import Voice
 
 VOICE_MARK = "autter_voice"
 TAKE_MARK = "autter_take"
+Span = tuple[float, float]  # first frame and frame after the last
+NO_BOUNDS: Span = (float("-inf"), float("inf"))
 
 
 def voice_strips(scene: bpy.types.Scene) -> list[Any]:
     """The strips that speak: those marked by Add voice, else every unmuted sound strip that belongs to no take."""
+    return [strip for strip, _ in placed_voices(scene)]
+
+
+def placed_voices(scene: bpy.types.Scene) -> list[tuple[Any, Span]]:
+    """The strips that speak, also inside meta strips, with the frames in which a meta strip lets them be heard; in order."""
     editor = scene.sequence_editor
-    sounds = [strip for strip in compat.strips_of(editor) if strip.type == "SOUND" and not strip.mute] if editor else []
-    marked = [strip for strip in sounds if strip.get(VOICE_MARK)]
-    return sorted(marked or [strip for strip in sounds if not strip.get(TAKE_MARK)], key=lambda strip: compat.strip_handles(strip)[0])
+    sounds = list(_sounds(compat.strips_of(editor), NO_BOUNDS)) if editor else []
+    chosen = [found for found in sounds if found[0].get(VOICE_MARK)] or [found for found in sounds if not found[0].get(TAKE_MARK)]
+    return sorted(chosen, key=lambda found: compat.strip_handles(found[0])[0])
+
+
+def _sounds(strips: Any, span: Span) -> Iterator[tuple[Any, Span]]:
+    """Unmuted sound strips; a meta strip's handles cut what lies in it."""
+    for strip in strips:
+        if strip.mute:
+            continue
+        if strip.type == "SOUND":
+            yield strip, span
+        elif strip.type == "META":
+            left, right = compat.strip_handles(strip)
+            yield from _sounds(compat.strips_of(strip), (max(left, span[0]), min(right, span[1])))
 
 
 def describe(context: bpy.types.Context) -> str:
@@ -38,10 +58,10 @@ def describe(context: bpy.types.Context) -> str:
 def pieces(context: bpy.types.Context, frames: range, fps: Fraction) -> tuple[Voice, ...]:
     """The voice of a shot, in seconds of shot time. Faults ``voice-missing``, ``voice-outside``, ``audio-missing``."""
     scene = compat.sequencer_scene(context)
-    strips = voice_strips(scene)
+    strips = placed_voices(scene)
     if strips:
         check_same_rate(scene, context.scene)
-        found = [piece for strip in strips if (piece := piece_of_strip(strip, frames, fps)) is not None]
+        found = [piece for strip, span in strips if (piece := piece_of_strip(strip, frames, fps, span, scene)) is not None]
         if not found:
             raise Fault("voice-outside", "No voice strip lies within the shot's frames.", "Move the strip or the scene's frame range.")
         return tuple(found)
@@ -52,20 +72,23 @@ def pieces(context: bpy.types.Context, frames: range, fps: Fraction) -> tuple[Vo
     return (Voice(str(_existing(settings.voice_file)), offset),)
 
 
-def piece_of_strip(strip: Any, frames: range, fps: Fraction) -> Voice | None:
-    """A sound strip as a piece of voice; None where it lies wholly outside the frames."""
-    left, right = compat.strip_handles(strip)
+def piece_of_strip(strip: Any, frames: range, fps: Fraction, span: Span = NO_BOUNDS, scene: bpy.types.Scene | None = None) -> Voice | None:
+    """A sound strip as a piece of voice; None where it lies wholly outside the frames. ``span``: frames in which it can be heard."""
+    start, end = compat.strip_handles(strip)
+    left, right = max(start, span[0]), min(end, span[1])
     if right <= frames.start or left >= frames.stop or right <= left:
         return None
-    if compat.is_retimed(strip):
-        raise Fault(
-            "voice-retimed",
-            f'The voice strip "{strip.name}" is retimed, and its speed cannot be followed yet.',
-            "Remove its retiming keys, or render it to a sound file and use that.",
-        )
     rate = float(fps)
-    trim = (left - compat.strip_content_start(strip)) / rate - compat.strip_sound_delay(strip)
     offset, duration = (left - frames.start) / rate, (right - left) / rate
+    if compat.is_retimed(strip):
+        if scene is None or not compat.can_make_sound_strips():
+            raise Fault(
+                "voice-retimed",
+                f'The voice strip "{strip.name}" is retimed, and its speed cannot be followed in this Blender.',
+                "Remove its retiming keys, or render it to a sound file and use that.",
+            )
+        return Voice(str(retimed.mixdown(scene, strip)), offset, (left - start) / rate, duration)
+    trim = (left - compat.strip_content_start(strip)) / rate - compat.strip_sound_delay(strip)
     if trim < 0:  # the handle lies before the file's beginning: silence first
         offset, duration, trim = offset - trim, duration + trim, 0.0
     return Voice(str(media.file_of(strip.sound, "audio-missing", "recording")), offset, trim, duration) if duration > 0 else None

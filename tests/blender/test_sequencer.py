@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import wave
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -220,7 +222,7 @@ def strip_double(path, start: float, cut: float, end: float, keys: tuple[int, ..
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("keys, retimed", [((), False), ((1, 97), False), ((1, 73), True), ((1, 40, 97), True)])
+@pytest.mark.parametrize("keys, retimed", [((), False), ((1,), False), ((1, 73), True), ((1, 40, 97), True)])
 def test_retimed_voice_is_said(addon, tmp_path, keys, retimed):
     strip = strip_double(faces.voice(tmp_path), 1, 0, 97, keys)
     if not retimed:
@@ -264,3 +266,54 @@ def test_lost_voice_is_said(addon, tmp_path):
     with pytest.raises(addon.bridge.faults.Fault) as caught:
         addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
     assert caught.value.code == "audio-missing" and "voice.wav" in caught.value.sentence
+
+
+@needs_sound
+def test_voices_inside_a_meta_strip_are_cut_by_it(addon, tmp_path):
+    scene = new_scene()
+    editor = scene.sequence_editor_create()
+    strips = addon.compat.strips_of(editor)
+    meta = strips.new_meta(name="edit", channel=1, frame_start=1)
+    inside = addon.compat.strips_of(meta).new_sound(name="voice", filepath=str(faces.voice(tmp_path)), channel=1, frame_start=13)
+    left, right = addon.compat.strip_handles(inside)
+    if addon.compat.strip_handles(meta)[1] < right:
+        meta.frame_final_end = int(right)
+    meta.frame_final_start = 25
+    (piece,) = addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
+    assert (piece.offset, piece.trim_start) == (pytest.approx(1.0), pytest.approx(0.5))
+    assert piece.duration == pytest.approx((addon.compat.strip_handles(meta)[1] - 25) / 24)
+    meta.mute = True
+    with pytest.raises(addon.bridge.faults.Fault):
+        addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
+
+
+@pytest.mark.skipif(not WITH_SOUND or bpy.app.version < (5, 2, 0), reason="no sound, or retiming keys need a window here")
+def test_a_retimed_voice_is_heard_as_it_plays(addon, tmp_path, monkeypatch):
+    """Twice as fast: Blender writes what it plays, once, and leaves the scene as it was."""
+    monkeypatch.setenv("AUTTER_HOME", str(tmp_path / "home"))
+    scene = new_scene()
+    bpy.ops.autter.add_voice(filepath=str(faces.voice(tmp_path)))
+    (strip,) = strips_of(addon, scene)
+    other = strips_of(addon, scene).new_sound(name="music", filepath=str(faces.voice(tmp_path, name="music.wav")), channel=9, frame_start=1)
+    retime(strip, 48)
+    assert addon.compat.is_retimed(strip), [key.timeline_frame for key in strip.retiming_keys]
+    span = scene.frame_start, scene.frame_end
+    (piece,) = addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
+    assert (scene.frame_start, scene.frame_end) == span and not other.mute and not strip.mute
+    with wave.open(piece.path) as file:
+        seconds = file.getnframes() / file.getframerate()
+    left, right = addon.compat.strip_handles(strip)
+    assert right - left < 60 and seconds == pytest.approx((right - left) / 24, abs=0.1)
+    assert (piece.offset, piece.trim_start) == (0, 0)
+    written = Path(piece.path).stat().st_mtime_ns
+    (again,) = addon.voices.pieces(bpy.context, range(13, 97), Fraction(24))
+    assert again.path == piece.path and Path(again.path).stat().st_mtime_ns == written
+    assert (again.offset, again.duration) == (pytest.approx(-0.5), piece.duration)
+
+
+def retime(strip, length: int) -> None:
+    """Plays the strip's file in so many frames."""
+    keys = strip.retiming_keys
+    keys.add(timeline_frame=int(strip.frame_final_start))
+    keys.add(timeline_frame=int(strip.frame_final_end))
+    keys[-1].timeline_frame = int(strip.frame_final_start) + length
