@@ -23,12 +23,22 @@ _LIPS = _rows(LIPS_INNER)
 # Tracked lids and lips that are shut still lie this far apart (inter-ocular units).
 LEAST_LID_GAP = 0.004
 LEAST_LIP_GAP = 0.0
+_SETTLED = 0.01  # lips that would pass each other by so much lie wholly on the closed line
+
+
+def _closed_line(pairs: int, degree: int = 3) -> FloatArray:
+    """(pairs, pairs) what makes of the middles of the lip pairs, corner to corner, the smooth line on which closed lips meet."""
+    powers = np.vander(np.linspace(-1.0, 1.0, pairs), degree + 1)
+    return np.asarray(powers @ np.linalg.pinv(powers), np.float32)
+
+
+_LINE = _closed_line(len(_LIPS[0]))
 
 
 def uncrossed(points: FloatArray) -> FloatArray:
     """Canonical landmarks (..., 162, 2 or 3) with crossed lids and lips brought together; others are untouched.
 
-    An upper lid stops at the lower one; lips meet half way.
+    An upper lid stops at the lower one; lips meet half way, on one smooth line where they are pressed together.
     """
     result = np.array(points, np.float32)
     for lower, upper in _LIDS:
@@ -37,4 +47,8 @@ def uncrossed(points: FloatArray) -> FloatArray:
     overlap = np.maximum(result[..., upper, 1] + LEAST_LIP_GAP - result[..., lower, 1], 0) / 2
     result[..., upper, 1] -= overlap
     result[..., lower, 1] += overlap
+    middle = (result[..., upper, 1] + result[..., lower, 1]) / 2
+    shift = (middle @ _LINE.T - middle) * np.clip(2 * overlap / _SETTLED, 0, 1)
+    result[..., upper, 1] += shift
+    result[..., lower, 1] += shift
     return result

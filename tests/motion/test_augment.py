@@ -49,7 +49,7 @@ def test_music_has_notes_that_noise_has_not(voice):
 
 def test_a_telephone_has_no_highs(voice):
     made = augment.narrow_band(voice)
-    assert (made[:, -10:] < voice[:, -10:] - 10).all() and np.allclose(made[:, 30], voice[:, 30])
+    assert (made[:, -10:] < -20).all() and (voice[:, -10:] > -20).any() and np.allclose(made[:, 30], voice[:, 30])
 
 
 def test_a_room_fills_what_follows_a_sound(voice):

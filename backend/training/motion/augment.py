@@ -30,10 +30,10 @@ def augmented(log_power: FloatArray, generator: np.random.Generator) -> FloatArr
         voice = reverberated(voice, generator.uniform(0.1, 0.6), generator.uniform(-3.0, -0.7))
     if generator.random() < 0.4:
         voice = noisy(voice, generator, generator.uniform(0.5, 8.0))
-    if generator.random() < 0.15:
+    if generator.random() < 0.18:
         voice = over_music(voice, generator, generator.uniform(0.7, 5.0))
-    if generator.random() < 0.15:
-        voice = narrow_band(voice)
+    if generator.random() < 0.18:
+        voice = narrow_band(voice, generator.uniform(3200.0, 3900.0), generator.uniform(200.0, 330.0))
     return voice.astype(np.float32)
 
 
@@ -110,10 +110,11 @@ def _overtones(note: float) -> FloatArray:
     return power / max(float(power.sum()), 1e-9)
 
 
-def narrow_band(log_power: FloatArray) -> FloatArray:
-    """A telephone: nothing above 4 kHz and little below 300 Hz."""
+def narrow_band(log_power: FloatArray, highest: float = 3400.0, lowest: float = 300.0) -> FloatArray:
+    """A telephone: nothing above ``highest`` hertz and little below ``lowest``."""
     centres = _centres()
-    return log_power - np.where(centres > 3800, 12.0, np.where(centres < 280, 4.0, 0.0))
+    kept = log_power - np.where(centres < lowest, np.minimum(6.0, (lowest - centres) / 25.0), 0.0)
+    return np.asarray(np.where(centres > highest, np.log(1e-9), np.maximum(kept, np.log(1e-9))), np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -11,9 +11,10 @@ from bridge.facs import AU_COUNT, AU_INDEX, MAXIMUM_INTENSITY
 FloatArray = NDArray[np.float32]
 
 BLINK = AU_INDEX["AU45"]
-# AUs whose estimates follow the words in tracked clips: those that speech itself uses, and cheeks and lower lids, which move with it.
-_OF_SPEECH = ("AU06", "AU07", "AU09", "AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU28")
-SPOKEN = tuple(AU_INDEX[key] for key in _OF_SPEECH)
+# AUs that speech itself uses: in tracked clips their estimates follow the words.
+ARTICULATION = tuple(AU_INDEX[key] for key in ("AU10", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU28"))
+# Cheeks, lower lids, nose and smile: a tracker sees them stir with every word, though nobody acted them.
+_STIRRED = tuple(AU_INDEX[key] for key in ("AU06", "AU07", "AU09", "AU12"))
 _ALL_FREE, _ALL_KEYED = 0.2, 0.25
 
 
@@ -72,6 +73,16 @@ def keyed_mask(frames: int, generator: np.random.Generator) -> NDArray[np.bool_]
             mask[start:end, index] = False
     mask[:, BLINK] = generator.random() < 0.93
     return mask
+
+
+def commands_of(aus: FloatArray, literal: bool) -> FloatArray:
+    """What an animator would have keyed for a tracked clip's AU estimates (frames, 18): brows, lids and blinks as they are. What speech
+    does to the face is no command, except in a captured performance (``literal``), where it is keyed as it was seen."""
+    commands = aus.copy()
+    commands[:, list(_STIRRED)] = 0.0
+    if not literal:
+        commands[:, list(ARTICULATION)] = 0.0
+    return commands
 
 
 def lids_only(frames: int) -> NDArray[np.bool_]:

@@ -19,15 +19,22 @@ from backend.motion.face import ReferenceFace, geometric_aus
 from backend.motion.measures import lip_gap
 from backend.speech.features import BANDS, COLUMNS_PER_FRAME, log_mel, normalised_rows, silent_rows
 from backend.training.motion.augment import augmented
-from backend.training.motion.commands import BLINK, SPOKEN, acted_aus, keyed_mask, lids_only, span_fade
+from backend.training.motion.commands import BLINK, acted_aus, commands_of, keyed_mask, lids_only, span_fade
 from backend.training.prepare.prepared import at_rate
 from bridge.facs import AU_INDEX, MAXIMUM_INTENSITY
-from bridge.landmarks import LIP_INNER_LOWER, LIP_INNER_UPPER, OF_MEDIAPIPE
+from bridge.landmarks import CHIN, LIP_INNER_LOWER, LIP_INNER_UPPER, OF_MEDIAPIPE
 
 FloatArray = NDArray[np.float32]
 
-_JAW_LINE = [OF_MEDIAPIPE[point] for point in (397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172)]
-_JAW_LINE_GAIN = 1.0 + 1.2 * np.array([0.05, 0.2, 0.45, 0.75, 0.95, 1.0, 1.0, 1.0, 0.95, 0.75, 0.45, 0.2, 0.05], np.float32)
+# The jaw line from one ear over the chin to the other, and how far it moves where the chin sinks by one: on the actors' mesh, and as
+# tracked on real people and on pictures of actors. Down, and aside (outwards; mesh: hardly).
+_JAW_LINE = [
+    OF_MEDIAPIPE[point] for point in (454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234)
+]
+_MESH_FALL = np.array([0.12, 0.13, 0.12, 0.49, 0.56, 0.70, 1.19, 1.50, 1.27, 0.90, 1.0], np.float32)
+_TRACKED_FALL = np.array([0.07, 0.08, 0.10, 0.19, 0.30, 0.38, 0.49, 0.62, 0.78, 0.93, 1.0], np.float32)
+_TRACKED_ASIDE = np.array([0.0, 0.0, 0.0, -0.04, -0.11, -0.09, 0.0, 0.07, 0.10, 0.09, 0.0], np.float32)
+_CHIN_GAIN = 1.8
 CLOSED_SHARE = 0.15  # of the 95th percentile of the lip gap: under it, lips count as shut
 
 
@@ -146,11 +153,15 @@ def actor_canonical(points: FloatArray) -> FloatArray:
 def as_tracked(motion: FloatArray) -> FloatArray:
     """Actors' displacements (..., 162, 2 or 3) with the jaw line moving as a tracker sees it.
 
-    On the mesh the chin's landmark lies under the jaw, near the hinge of a turning jaw, and falls by a quarter of
-    what the lower lip falls; a tracked chin falls by about two thirds.
+    On the mesh the chin's landmark lies under the jaw, near the hinge of a turning jaw, and falls by a quarter of what the lower lip
+    falls; a tracked chin falls by more than half of it, and draws the jaw line along in a soft curve. What sinks with the chin is
+    replaced; what pulls the jaw line otherwise, as a smile does, stays.
     """
     motion = np.array(motion, np.float32)
-    motion[..., _JAW_LINE, 1] *= _JAW_LINE_GAIN
+    sunk = motion[..., CHIN, 1][..., None].copy()
+    fall, aside = _TRACKED_FALL * _CHIN_GAIN - _MESH_FALL, _TRACKED_ASIDE * _CHIN_GAIN
+    motion[..., _JAW_LINE, 1] += sunk * np.concatenate([fall, fall[-2::-1]])
+    motion[..., _JAW_LINE, 0] += sunk * np.concatenate([aside, -aside[-2::-1]])
     return motion
 
 
@@ -216,12 +227,10 @@ class WindowSource:
         motion, aus = _at(clip.motion, places), _at(clip.aus, places)
         mask = lids_only(self.frames) if plain else keyed_mask(self.frames, draw)
         # A performance that was captured keys every AU, speech included; a few keys are always acting on top of speech.
-        literal = clip.literal and bool(mask.all()) and draw.random() < 0.5
+        literal = clip.literal and bool(mask.all()) and draw.random() < 0.3
         if not (clip.literal or plain) and draw.random() < 0.7:  # acting that is not keyed cannot be foreseen: key most of it
             mask |= (aus.max(axis=0) > 0.1)[None] & mask[:, BLINK : BLINK + 1]
-        commands = aus.copy()
-        if clip.literal and not literal:
-            commands[:, list(SPOKEN)] = 0.0
+        commands = commands_of(aus, literal) if clip.literal else aus.copy()
         if not plain and draw.random() < (0.8 if clip.literal else 0.4):
             motion, added = self._act(motion, aus, mask)
             commands, aus = commands + added, aus + added

@@ -89,13 +89,13 @@ def _batches(source: WindowSource, config: ExpertConfig) -> Iterator[dict[str, T
     """Batches as for the generator; actors' upper faces are known too, since nothing but their acting moves them."""
     import numpy as np
 
-    from backend.training.motion.commands import SPOKEN
+    from backend.training.motion.commands import ARTICULATION
     from backend.training.motion.dataset import Shares
     from backend.training.motion.train import stacked
     from bridge.facs import AU_COUNT
 
     upper = np.ones(AU_COUNT, np.float32)
-    upper[list(SPOKEN)] = 0.0
+    upper[list(ARTICULATION)] = 0.0
     for windows in source.batches(config.batch, Shares(recorded=0.125, tracked=0.375, silent=0.125)):
         yield stacked([replace(window, read_known=np.maximum(window.read_known, upper)) for window in windows])
 

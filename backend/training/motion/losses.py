@@ -23,8 +23,8 @@ class LossWeights:
     closure: float = 0.05
     divergence: float = 0.05
     reading: float = 0.15
-    agreement: float = 0.5  # what the frozen AU regressor reads, and
-    sync: float = 0.1  # how the frozen lip expert finds lips and voice together: `experts.py`
+    agreement: float = 1.0  # what the frozen AU regressor reads, and
+    sync: float = 1.0  # how the frozen lip expert finds lips and voice together: `experts.py`
     lips: float = 4.0
     eyes: float = 2.0
     brows: float = 1.5
