@@ -7,6 +7,7 @@ import bpy
 
 from . import (
     backend_link,
+    backend_setup,
     ghost_drawing,
     handlers,
     headless,
@@ -27,6 +28,7 @@ from . import (
     operators_recipes,
     operators_render,
     operators_sample,
+    operators_setup,
     operators_takes,
     operators_voice,
     panels,
@@ -38,6 +40,7 @@ from . import (
 _CLASS_MODULES = (
     preferences,
     operators_backend,
+    operators_setup,
     operators_actor,
     operators_fit,
     operators_handles,
@@ -82,6 +85,7 @@ def unregister() -> None:
     ghost_drawing.unregister()
     live.unregister()
     handlers.unregister()
+    backend_setup.cancel()
     backend_link.close()
     for module in reversed(_CLASS_MODULES):
         for cls in reversed(module.CLASSES):

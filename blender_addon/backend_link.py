@@ -63,7 +63,7 @@ def require_client() -> Any:
         raise Fault(
             "backend-missing",
             missing,
-            "Choose the Python that holds it in AUtter's preferences, or set AUTTER_BACKEND_PYTHON before you start Blender.",
+            "Press Set Up Backend, or choose the Python that holds it in AUtter's preferences.",
         )
     python = str(backend_python())
     if _client is not None and _client_python != python:

@@ -73,7 +73,7 @@ def is_fitting(context: bpy.types.Context) -> str:
 def no_backend() -> str:
     """Reason shared by everything that needs the backend."""
     missing = backend_link.backend_missing()
-    return f"{missing} Choose it in the add-on's preferences" if missing else ""
+    return f"{missing} Press Set Up Backend, or choose it in the add-on's preferences" if missing else ""
 
 
 def job_running(*kinds: str) -> str:

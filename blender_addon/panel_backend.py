@@ -28,6 +28,10 @@ class BackendPanel(TabPanel):
             row.operator("autter.backend_stop", text="", icon="QUIT")
         if state.backend_missing:
             _draw_missing(layout, context, state)
+        if state.setup_text:
+            row = layout.row(align=True)
+            row.progress(factor=state.setup_share, text=state.setup_text)
+            row.operator("autter.cancel_setup", text="", icon="X")
         if state.job_title:
             _draw_job(layout, state)
         if state.problem is not None:
@@ -39,6 +43,8 @@ class BackendPanel(TabPanel):
 def _draw_missing(layout: bpy.types.UILayout, context: bpy.types.Context, state: PanelState) -> None:
     box = layout.box()
     draw_text(box, context, state.backend_missing, "INFO")
+    if not state.setup_text:
+        box.operator("autter.setup_backend", icon="IMPORT")
     box.operator("preferences.addon_show", text="Choose It in the Preferences", icon="PREFERENCES").module = __package__
 
 

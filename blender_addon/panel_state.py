@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import bpy
 
-from . import actor_state, actors, backend_link, live, predicting, reports, voices
+from . import actor_state, actors, backend_link, backend_setup, live, predicting, reports, voices
 from .actor_state import ActorState
 from .bridge.client import BackendState
 
@@ -31,6 +31,8 @@ class PanelState:
     device: str = ""
     memory: str = ""
     backend_missing: str = ""
+    setup_text: str = ""
+    setup_share: float = 0.0
     job_title: str = ""
     job_text: str = ""
     job_fraction: float = 0.0
@@ -75,6 +77,8 @@ def read(context: bpy.types.Context, actor: bpy.types.Object | None) -> PanelSta
         device=client.device if client else "",
         memory=f"{client.memory_mb:.0f} MB" if client and client.memory_mb else "",
         backend_missing=backend_link.backend_missing(),
+        setup_text=backend_setup.words(),
+        setup_share=setup.share if (setup := backend_setup.state()) else 0.0,
         job_title=job.title if job else "",
         job_text=job_text(job) if job else "",
         job_fraction=job.fraction if job else 0.0,

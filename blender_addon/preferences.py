@@ -39,6 +39,9 @@ class AutterPreferences(bpy.types.AddonPreferences):
         row = layout.row()
         row.label(text=str(found), icon="CHECKMARK" if found.is_file() else "ERROR")
         row.operator("autter.backend_start", text="Test")
+        row = layout.row(align=True)
+        for name in ("setup", "repair", "uninstall"):
+            row.operator(f"autter.{name}_backend")
         layout.prop(self, "log_level")
         layout.prop(self, "output_folder")
 

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 import bpy
 
-from . import backend_link, compat, live, live_picture, pictures, reports
+from . import backend_link, backend_setup, compat, live, live_picture, pictures, reports
 from .bridge.client import BackendState
 
 BUSY_SECONDS = 0.05
@@ -23,6 +23,7 @@ _drawn_revision = -1
 def tick() -> float:
     """What Blender calls; returns the seconds until the next call."""
     backend_link.poll()
+    backend_setup.poll()
     live_picture.tick()
     backend_link.collect_faults()
     _show_render_under_way()
@@ -32,6 +33,7 @@ def tick() -> float:
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]) if bpy.context.window_manager.windows else nullcontext():
         live.look(bpy.context)
     active = backend_link.state() in (BackendState.STARTING, BackendState.BUSY) or live_picture.is_on() or live.is_on()
+    active = active or backend_setup.is_running()
     return BUSY_SECONDS if active or backend_link.book.finished else IDLE_SECONDS
 
 

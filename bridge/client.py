@@ -19,9 +19,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from . import paths
+from .environment import child_environment
 from .faults import Fault
 from .messages import Message, pack_shot
-from .process import START_SECONDS, STOP_SECONDS, RestartLimiter, child_environment, command_line
+from .process import START_SECONDS, STOP_SECONDS, RestartLimiter, command_line
 from .reuse import Reuse
 from .session import Ended, Session
 from .shot import Shot, Track

@@ -28,20 +28,9 @@ from . import channel, windows_job
 from .faults import Fault
 from .log import BackendLog
 
-SOURCE_VARIABLE = "AUTTER_SOURCE"  # developers: the checkout whose `backend` and `bridge` are to run
 START_SECONDS = 60.0
 STOP_SECONDS = 2.0
 LONGEST_READY_LINE = 8192
-# Blender's own Python settings would make another Python load the wrong standard library.
-UNWANTED_VARIABLES = (
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "PYTHONUSERBASE",
-    "PYTHONEXECUTABLE",
-    "__PYVENV_LAUNCHER__",
-    "VIRTUAL_ENV",
-)
 INSTALL_HINT = "Install the backend from the add-on's preferences, or choose its Python there."
 REPORT_HINT = "Look at the last lines of the backend's log with Copy report."
 
@@ -57,16 +46,6 @@ class Ready:
     protocol: int
     version: str
     pid: int
-
-
-def child_environment(extra: dict[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without what would mislead another Python; ``extra`` has the last word."""
-    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED_VARIABLES}
-    if source := os.environ.get(SOURCE_VARIABLE, "").strip():
-        environment["PYTHONPATH"] = source
-    environment.update(PYTHONUTF8="1", PYTHONIOENCODING="utf-8")
-    environment.update(extra or {})
-    return environment
 
 
 def command_line(python: str | Path, arguments: Sequence[str] = ()) -> list[str]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..environment import child_environment
 from ..faults import Fault
-from ..process import child_environment
 from .plan import own_python
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the bridge

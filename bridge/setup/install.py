@@ -18,12 +18,23 @@ from contextlib import suppress
 from pathlib import Path
 
 from .. import paths
+from ..environment import child_environment
 from ..faults import Fault
-from ..process import child_environment
 from .claim import MARKER, claim, clear, is_complete, note, notes_of
 from .hardware import torch_sources
 from .plan import Plan, check_place
 from .tools import PIP_OPTIONS, SHARES, Report, progress_option, run_tool, teller
+
+# Run in the environment itself. RECORD is read, not `Distribution.files`, which leaves out what is missing since Python 3.12.
+_CHECK = """
+import csv, importlib.metadata, json
+lost = set()
+for found in importlib.metadata.distributions():
+    for name, *_ in csv.reader((found.read_text("RECORD") or "").splitlines()):
+        if not name.endswith(".pyc") and not found.locate_file(name).exists():
+            lost.add(found.metadata["Name"] + "==" + found.version)
+print(json.dumps(sorted(lost)))
+"""
 
 
 def install(plan: Plan, report: Report) -> Path:
@@ -74,11 +85,7 @@ def _make(plan: Plan, report: Report) -> None:
 
 def broken(folder: Path) -> list[str]:
     """``name==version`` of packages of an environment that miss files; empty where all is well."""
-    check = (
-        "import importlib.metadata as m, json; print(json.dumps(sorted({d.metadata['Name'] + '==' + d.version for d in m.distributions() "
-        "for f in (d.files or []) if not f.locate().exists() and not str(f).endswith('.pyc')})))"
-    )
-    command = [str(paths.environment_python(folder)), "-P", "-s", "-c", check]
+    command = [str(paths.environment_python(folder)), "-P", "-s", "-c", _CHECK]
     try:
         done = subprocess.run(command, capture_output=True, text=True, env=child_environment(), timeout=120)
         return list(json.loads(done.stdout.splitlines()[-1]))

@@ -17,6 +17,7 @@ from .hardware import DISK_MEGABYTES, DOWNLOAD_MEGABYTES, find_hardware, torch_b
 LOCK = "backend.txt"
 PROOF = "backend, bridge, torch, mediapipe, av, onnxruntime"  # must be importable at the end
 PYTHONS = ((3, 11), (3, 12), (3, 13))
+_WHEEL_END = 2**17  # bytes
 _LONGEST_ROOT = 120  # characters; packages need about 130 more, and Windows ends at 260
 
 
@@ -81,7 +82,9 @@ def make_plan(data: Path, source: Path | None = None, python: Path | None = None
 def name_of(plan: Plan) -> str:
     """A name that says what is in the environment: two versions stand side by side, the same one is found again."""
     digest = hashlib.sha256(plan.lock.read_bytes() if plan.lock.is_file() else b"")
-    digest.update(plan.wheel.read_bytes())
+    with plan.wheel.open("rb") as file:  # its end lists every file with its checksum: enough, and quick
+        file.seek(-min(_WHEEL_END, plan.wheel.stat().st_size), os.SEEK_END)
+        digest.update(file.read())
     return f"{plan.wheel.name.split('-')[1]}-{plan.build}-{digest.hexdigest()[:8]}"
 
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..environment import child_environment
 from ..faults import Fault
-from ..process import child_environment
 
 Report = Callable[[str, float, str], None]  # phase, share of the whole 0..1, what is done right now
 SHARES = {"venv": (0.0, 0.04), "torch": (0.04, 0.45), "packages": (0.45, 0.88), "backend": (0.88, 0.92), "proof": (0.92, 1.0)}

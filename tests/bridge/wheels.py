@@ -26,13 +26,14 @@ def make_wheel(folder: Path, name: str, version: str, files: dict[str, str], loc
     return path
 
 
-def make_release(folder: Path, version: str = "0.0.1") -> tuple[Path, Path]:
+def make_release(folder: Path, version: str = "0.0.1", packages: tuple[str, ...] = ("tinypackage",)) -> tuple[Path, Path]:
     """(data, wheels): a zip's data folder with wheel and lock, and the folder of wheels that the lock names."""
     data, wheels = folder / "data", folder / "wheels"
     make_wheel(data, "autter", version, {"backend/__init__.py": f"VERSION = {version!r}\n", "bridge/__init__.py": ""})
     make_wheel(wheels, "torch", "2.0.0", {"torch/__init__.py": "", "torch/large.py": "x = 1\n"}, "+cpu")
-    make_wheel(wheels, "tinypackage", "1.0", {"tinypackage/__init__.py": ""})
-    (data / "backend.txt").write_text("# a lock\ntinypackage==1.0\ntorch==2.0.0\n")
+    for name in packages:
+        make_wheel(wheels, name, "1.0", {f"{name}/__init__.py": ""})
+    (data / "backend.txt").write_text("# a lock\ntorch==2.0.0\n" + "".join(f"{name}==1.0\n" for name in packages))
     return data, wheels
 
 
