@@ -76,7 +76,7 @@ def test_from_nothing_to_uninstalled(tmp_path: Path, home: Path) -> None:
 
     former = paths.default_environment()
     newer = make_release(tmp_path / "newer", "0.0.2")
-    running = subprocess.Popen([str(paths.backend_python()), "-c", "import time; time.sleep(60)"])
+    running = subprocess.Popen([str(paths.backend_python()), "-c", "import time; time.sleep(600)"])
     try:
         install.install(a_plan(newer), nothing)
         assert paths.default_environment() != former and former.is_dir(), "the environment of a running backend was taken away"
