@@ -17,13 +17,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for ``AUTTER_SD15``: random weights by rule in the published form, pictures of 64 pixels."""
+    """A folder for ``AUTTER_SD15``: random weights by rule for pictures of 64 pixels, named as EchoMimic's.
+
+    Their landmark net is small.
+    """
     pytest.importorskip("diffusers")
     pytest.importorskip("transformers")
     from backend.synthesis.sd15.tiny import write_tiny_parts
 
     folder = tmp_path_factory.mktemp("sd15") / "tiny"
-    write_tiny_parts(folder)
+    for name, path in write_tiny_parts(folder, "echomimic", suffix=".safetensors").items():
+        if path.is_file() and name != "unet_config":
+            path.rename(path.with_name(f"{name}_pose.safetensors"))
     return folder
 
 
