@@ -14,7 +14,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("accelerate")
 import torch  # noqa: E402
 
-from backend.synthesis.sd15 import bank_cache, engine, memory, tier  # noqa: E402
+from backend.synthesis.sd15 import bank_cache, engine, memory, setting, tier  # noqa: E402
 from backend.synthesis.sd15.pipeline import Sd15Pipeline  # noqa: E402
 from bridge.faults import Fault  # noqa: E402
 from bridge.shot import RenderSettings  # noqa: E402
@@ -58,9 +58,9 @@ def plain(shot: tuple[Any, Any, Any], tiny_weights: Path, tmp_path_factory: pyte
 def test_the_outlook_says_what_is_needed_before_anything_is_loaded() -> None:
     ahead = tier.outlook(SETTINGS)
     assert ahead.settings.size == 64 and ahead.settings.steps == STEPS and ahead.plan.name == "whole"
-    assert "AniPortrait" in ahead.sentence and "GB" in ahead.sentence and "free" in ahead.sentence
+    assert "EchoMimic" in ahead.sentence and "GB" in ahead.sentence and "free" in ahead.sentence
     told = tier.tell(SETTINGS)
-    assert told["ready"] and set(told["need_gb"]) == {"draft", "standard", "best"} and told["weights"] == "aniportrait"
+    assert told["ready"] and set(told["need_gb"]) == {"draft", "standard", "best"} and told["weights"] == "echomimic_pose"
 
 
 def test_missing_weights_and_wrong_choices_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_missing_weights_and_wrong_choices_are_said(monkeypatch: pytest.MonkeyPa
         check_render_settings(RenderSettings(tier="sd15", preset="nice"))
     assert caught.value.code == "preset-unknown"
     with pytest.raises(Fault) as caught:
-        check_render_settings(RenderSettings(tier="sd15", weights="echomimic_pose"))
+        check_render_settings(RenderSettings(tier="sd15", weights="aniportrait"))
     assert caught.value.code == "weights-missing"
     monkeypatch.setenv("AUTTER_SD15", "")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -170,7 +170,7 @@ def test_all_plans_give_the_same_pictures(
     plan: memory.Plan, shot: tuple[Any, Any, Any], plain: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the processor, where moving is idle; what is tested is that every network is still called and called rightly."""
-    monkeypatch.setattr(engine.Setting, "plans", property(lambda _: (plan,)))
+    monkeypatch.setattr(setting.Setting, "plans", property(lambda _: (plan,)))
     frames = render(shot)
     assert max(np.abs(one.astype(int) - other).max() for one, other in zip(frames, plain)) <= 1
 

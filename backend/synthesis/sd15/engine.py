@@ -6,62 +6,21 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from . import memory
 from .bank_cache import Bank, bank_file, cached_bank
-from .config import LATENT_SCALE, NetworkConfig
-from .devices import best_device, best_dtype, compiled, place
+from .devices import compiled, place
 from .memory import Plan
 from .models import Models, load_models, load_reference
 from .pipeline import Sd15Pipeline
 from .reference import reference_bank
+from .setting import Setting
 from .settings import Sd15Settings
-from .store import Weights
 
 log = logging.getLogger("autter.sd15")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What loaded networks belong to: the weights' files, the device, the precision and the plan."""
-
-    weights: Weights
-    device: str
-    dtype: torch.dtype
-
-    @classmethod
-    def here(cls, weights: Weights) -> Setting:
-        """The best of this machine."""
-        device = best_device()
-        return cls(weights, device, best_dtype(device))
-
-    @property
-    def config(self) -> NetworkConfig:
-        """Sizes of the networks."""
-        return NetworkConfig.from_unet_config(self.weights.unet_config)
-
-    @property
-    def picture_side(self) -> int:
-        """Side of the pictures that the weights were trained on, pixels."""
-        file = self.weights.unet_config
-        latents = json.loads(file.read_text(encoding="utf-8")).get("sample_size", 64) if file is not None else 64
-        return int(latents) * LATENT_SCALE
-
-    @property
-    def plans(self) -> tuple[Plan, ...]:
-        """The plans that this device has."""
-        return memory.PLANS if self.device.startswith("cuda") else memory.PROCESSOR_PLANS
-
-    def needs(self, settings: Sd15Settings) -> dict[str, int]:
-        """Peak bytes of a render by plan."""
-        sizes = memory.weights_bytes(self.weights.paths(), self.dtype.itemsize)
-        channels, card = self.config.block_out_channels[0], self.device != "cpu"
-        return {plan.name: memory.needed(sizes, settings, plan, self.dtype.itemsize, channels, card) for plan in self.plans}
 
 
 class Engine:

@@ -7,15 +7,14 @@ tensor by tensor, at 512 x 512 in 16 bits; they grow with frames, rows, pixels a
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
 import struct
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from bridge.memory import available_megabytes
 
 from .settings import Sd15Settings
 
@@ -124,21 +123,9 @@ def free_bytes(device: str) -> int | None:
 
 
 def available_system_memory() -> int | None:
-    """Bytes that programs can still get without swapping; None where the system does not tell."""
-    with suppress(OSError, ValueError, AttributeError):
-        if sys.platform == "linux":
-            return min(filter(None, (_meminfo_available(), _control_group_left())))
-        if sys.platform == "win32":
-            return _windows_available()
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    return None
-
-
-def _meminfo_available() -> int:
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise ValueError("MemAvailable is not told")
+    """Bytes that programs can still get without swapping, within the limit of a container; None where the system does not tell."""
+    told = int(available_megabytes() * 1e6)
+    return min(told, _control_group_left() or told) if told else None
 
 
 def _control_group_left() -> int | None:
@@ -148,15 +135,6 @@ def _control_group_left() -> int | None:
         limit = int((folder / "memory.max").read_text())
         return max(limit - int((folder / "memory.current").read_text()), 1)
     return None
-
-
-def _windows_available() -> int:
-    class Status(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [(f"value{i}", ctypes.c_ulonglong) for i in range(7)]
-
-    status = Status(ctypes.sizeof(Status))
-    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.value1)  # available physical memory, after the total
 
 
 def _count(path: Path) -> int:

@@ -23,9 +23,10 @@ from .settings import Sd15Settings
 from .store import Weights, find_weights, gigabytes
 
 if TYPE_CHECKING:
-    from .engine import Engine, Setting
+    from .engine import Engine
     from .memory import Plan
     from .pipeline import Step
+    from .setting import Setting
 
 Picture = NDArray[np.uint8]
 Array = NDArray[np.float32]
@@ -219,7 +220,7 @@ def _engine_bytes() -> int:
 
 
 def _setting(weights: Weights) -> Setting:
-    from .engine import Setting
+    from .setting import Setting
 
     return Setting.here(weights)
 
