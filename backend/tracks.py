@@ -3,19 +3,28 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import zipfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.facs import AU_COUNT
 from bridge.faults import Fault
-from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT
+from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, LANDMARK_COUNT
 from bridge.shot import Track
 
 from .files import written_beside
 from .video.read import exact_rate
+
+if TYPE_CHECKING:
+    from .prediction import Piece
 
 _FIELDS = ("landmarks", "motion", "fps", "portrait_size", "portrait_landmarks")
 _LARGEST_CONTENT = 2 * 2**30
@@ -36,6 +45,41 @@ def write_track(path: str | Path, track: Track) -> None:
         fields["aus"] = np.asarray(track.aus, np.float32)
     with written_beside(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **fields)
+
+
+def write_track_pieces(
+    path: str | Path, pieces: Iterable[Piece], fps: Fraction, portrait_size: tuple[int, int], portrait_landmarks: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Writes a track whose rows come in pieces that follow each other: the memory it needs does not grow with their number.
+
+    The other arguments are as in ``Track``. Returns the AUs of all rows (frames, 18). Raises the faults of ``written_beside``, and
+    whatever the pieces raise; then nothing is left.
+    """
+    names = ("landmarks", "motion", "aus")
+    aus: list[NDArray[np.float32]] = []
+    with written_beside(path) as partial, ExitStack() as stack:
+        files = {name: stack.enter_context(tempfile.TemporaryFile(dir=partial.parent)) for name in names}
+        for piece in pieces:
+            for name in names:
+                files[name].write(np.ascontiguousarray(getattr(piece, name), np.float32).tobytes())
+            aus.append(piece.aus)
+        frames = sum(map(len, aus))
+        fixed: dict[str, Any] = {
+            "fps": np.float64(fps),
+            "portrait_size": np.asarray(portrait_size, np.int64),
+            "portrait_landmarks": np.asarray(portrait_landmarks, np.float32),
+        }
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+            for name, value in fixed.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+            for name, width in zip(names, ((LANDMARK_COUNT, 2), (LANDMARK_COUNT, 2), (AU_COUNT,)), strict=True):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    header = {"descr": "<f4", "fortran_order": False, "shape": (frames, *width)}
+                    np.lib.format.write_array_header_1_0(member, header)
+                    files[name].seek(0)
+                    shutil.copyfileobj(files[name], member, 1 << 20)
+    return np.concatenate(aus)
 
 
 def read_track(path: str | Path) -> Track:

@@ -23,18 +23,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Predicts, writes the track, and says what was made."""
     from .. import pipeline, tables, tracks
     from ..files import check_writable
+    from ..prediction import Prediction
 
     shot = options.shot_of(arguments)
     pipeline.load_face(shot.portrait)  # what is wrong with the portrait is said before a folder is made
     for target in filter(None, (arguments.out, arguments.aus_out)):
         check_writable(target)
     with ProgressBar(arguments.quiet) as progress:
-        track = pipeline.predict(shot, progress)
-    tracks.write_track(arguments.out, track)
-    if arguments.aus_out and track.aus is not None:
-        tables.write_au_csv(arguments.aus_out, track.aus, track.fps)
+        prediction = Prediction(shot, progress)
+        face = prediction.face
+        aus = tracks.write_track_pieces(arguments.out, prediction.pieces(), shot.fps, face.size, face.landmarks)
+    if arguments.aus_out:
+        tables.write_au_csv(arguments.aus_out, aus, shot.fps)
     notes = pipeline.shot_notes(shot)
     if not arguments.quiet:
-        print(f"{arguments.out}: {len(track.landmarks)} frames at {float(track.fps):g} fps")
+        print(f"{arguments.out}: {len(aus)} frames at {float(shot.fps):g} fps")
         print(*(f"Note: {note}" for note in notes), sep="\n", end="\n" if notes else "")
-    return {"path": arguments.out, "frames": len(track.landmarks), "fps": float(track.fps), "seed": shot.seed, "notes": notes}
+    return {"path": arguments.out, "frames": len(aus), "fps": float(shot.fps), "seed": shot.seed, "notes": notes}

@@ -12,7 +12,8 @@ from backend_samples import fault_of, nothing_left
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.tracks import check_portrait, read_track, write_track
+from backend.prediction import Piece
+from backend.tracks import check_portrait, read_track, write_track, write_track_pieces
 from bridge.faults import Fault
 from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT
 from bridge.shot import Track
@@ -107,3 +108,22 @@ def test_a_track_for_another_portrait() -> None:
     check_portrait(track, (400, 500), None)
     assert fault_of(lambda: check_portrait(track, (512, 512), track.portrait_landmarks)).code == "track-other-portrait"
     assert fault_of(lambda: check_portrait(track, (400, 500), track.portrait_landmarks + 60)).code == "track-other-portrait"
+
+
+def test_a_track_written_in_pieces_is_the_track(tmp_path: Path) -> None:
+    whole = some_track(23)
+    pieces = [Piece(a, whole.landmarks[a:b], whole.motion[a:b], whole.aus[a:b]) for a, b in ((0, 7), (7, 8), (8, 23))]
+    fixed = (whole.fps, whole.portrait_size, whole.portrait_landmarks)
+    aus = write_track_pieces(tmp_path / "pieces.npz", iter(pieces), *fixed)
+    again = read_track(tmp_path / "pieces.npz")
+    for name in ("landmarks", "motion", "aus", "portrait_landmarks"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    assert (again.fps, again.portrait_size) == (whole.fps, whole.portrait_size) and np.array_equal(aus, whole.aus)
+
+    def broken():  # type: ignore[no-untyped-def]
+        yield pieces[0]
+        raise Fault("cancelled", "The job was cancelled.")
+
+    with pytest.raises(Fault):
+        write_track_pieces(tmp_path / "broken.npz", broken(), *fixed)
+    assert [path.name for path in tmp_path.iterdir()] == ["pieces.npz"]
