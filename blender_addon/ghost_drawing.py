@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-import numpy as np
 from bpy.app.handlers import persistent
-from numpy.typing import NDArray
 
 from . import ghosts
 
+LABEL_SIZE = 11
+
 _handle: Any = None
-_kept: tuple[tuple[object, ...], list[tuple[str, NDArray[np.float32]]]] | None = None
+_kept: tuple[tuple[object, ...], list[ghosts.Line]] | None = None
 
 
 def draw() -> None:
@@ -26,32 +26,31 @@ def draw() -> None:
     import gpu
     from gpu_extras.batch import batch_for_shader
 
-    view = context.region.view2d
+    view, region = context.region.view2d, context.region
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     gpu.state.blend_set("ALPHA")
     gpu.state.line_width_set(1.5)
-    blf.size(0, 10 * context.preferences.system.ui_scale)
-    blf.color(0, *ghosts.GHOST_COLOUR)
-    for key, points in _lines(actor, context):
-        places = [view.view_to_region(float(frame), float(value), clip=False) for frame, value in points]
-        batch = batch_for_shader(shader, "LINE_STRIP", {"pos": [(float(x), float(y)) for x, y in places]})
-        shader.uniform_float("color", ghosts.GHOST_COLOUR)
+    blf.size(0, LABEL_SIZE * context.preferences.system.ui_scale)
+    for line in _lines(actor, context):
+        places = [view.view_to_region(float(frame), float(value), clip=False) for frame, value in line.points]
+        batch = batch_for_shader(shader, "LINE_STRIP", {"pos": [(float(x), float(y), 0.0) for x, y in places]})
+        shader.uniform_float("color", line.colour)
         batch.draw(shader)
-        seen = next(((x, y) for x, y in places if 0 <= x < context.region.width), None)
-        if seen is not None:
-            blf.position(0, seen[0] + 4, seen[1] + 4, 0)
-            blf.draw(0, f"{key} as filled in")
+        x, y = view.view_to_region(*line.peak, clip=False)
+        blf.color(0, *line.colour[:3], 1.0)
+        blf.position(0, x + 4, min(y + 3, region.height - 3 * LABEL_SIZE), 0)
+        blf.draw(0, f"{line.key} filled in")
     gpu.state.line_width_set(1.0)
     gpu.state.blend_set("NONE")
 
 
-def _lines(actor: bpy.types.Object, context: bpy.types.Context) -> list[tuple[str, NDArray[np.float32]]]:
+def _lines(actor: bpy.types.Object, context: bpy.types.Context) -> list[ghosts.Line]:
     global _kept
     view, region = context.region.view2d, context.region
     first, last = view.region_to_view(0, 0)[0], view.region_to_view(region.width, 0)[0]
     signature = (actor.session_uid, actor.autter.prediction_stamp, round(first), round(last), len(actor.keys()), _changes)
     if _kept is None or _kept[0] != signature:
-        _kept = (signature, ghosts.polylines(actor, None, first, last))
+        _kept = (signature, ghosts.lines(actor, first, last))
     return _kept[1]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import dataclass
 
 import bpy
@@ -15,7 +16,7 @@ from .bridge.facs import AU_KEYS
 from .rig_layout import AU_PROPERTIES, PREDICTED_PREFIX
 
 TOLERANCE = 0.1  # intensity by which keys taken over may miss the ghost
-GHOST_COLOUR = (0.65, 0.75, 0.9, 0.55)
+LEAST_PEAK = 0.5  # intensity below which a ghost is no more than a trace and is not drawn
 SHOWN_COLUMNS = 2000  # points of a ghost at most: no wider than a screen
 
 
@@ -64,16 +65,34 @@ def take_over(actor: bpy.types.Object, key: str, first: int, last: int, toleranc
     return len(kept)
 
 
-def polylines(actor: bpy.types.Object, shown: frozenset[str] | None, first: float, last: float) -> list[tuple[str, NDArray[np.float32]]]:
-    """What to draw between two frames: AU and (n, 2) points of frame and intensity, no more than a screen has columns."""
-    lines = []
-    for ghost in ghosts_of(actor, shown):
+@dataclass(frozen=True)
+class Line:
+    """A ghost as it is drawn. ``points``: (n, 2) frame and intensity. ``peak``: the highest of them. ``colour``: RGBA."""
+
+    key: str
+    points: NDArray[np.float32]
+    peak: tuple[float, float]
+    colour: tuple[float, float, float, float]
+
+
+def lines(actor: bpy.types.Object, first: float, last: float) -> list[Line]:
+    """What to draw between two frames: AUs that are more than a trace there, with no more points than a screen has columns."""
+    found = []
+    for ghost in ghosts_of(actor):
         inside = (ghost.frames >= first - 1) & (ghost.frames <= last + 1)
         points = np.stack([ghost.frames[inside], ghost.values[inside]], 1)
+        if len(points) < 2 or points[:, 1].max() < LEAST_PEAK:
+            continue
+        peak = points[int(points[:, 1].argmax())]
         step = max(1, len(points) // SHOWN_COLUMNS)
-        if len(points) > 1:
-            lines.append((ghost.key, points[::step]))
-    return lines
+        found.append(Line(ghost.key, points[::step], (float(peak[0]), float(peak[1])), colour_of(ghost.key)))
+    return found
+
+
+def colour_of(key: str) -> tuple[float, float, float, float]:
+    """A pale colour of its own for each AU."""
+    red, green, blue = colorsys.hsv_to_rgb(AU_KEYS.index(key) * 0.382 % 1.0, 0.35, 0.95)
+    return red, green, blue, 0.6
 
 
 def find_actor(context: bpy.types.Context) -> bpy.types.Object | None:

@@ -23,7 +23,7 @@ class PredictPanel(TabPanel):
         row.scale_y = 1.4
         row.operator("autter.predict", icon="GRAPH")
         row.operator("autter.another_take", text="", icon="FILE_REFRESH")
-        row.prop(settings, "live", text="", icon="REC", toggle=True)
+        row.prop(settings, "live", icon="REC", toggle=True)
         if state.live_trouble:
             draw_text(layout, context, state.live_trouble, "INFO")
         _draw_range(layout, context, state.range_text)

@@ -90,8 +90,10 @@ def test_ghosts_are_the_free_aus(addon, filled_in):
     ghosts = {ghost.key: ghost for ghost in addon.ghosts.ghosts_of(actor)}
     assert set(ghosts) == set(addon.bridge.facs.AU_KEYS) - {"AU12"}
     assert np.allclose(ghosts["AU01"].values, aus[:, 0], atol=1e-5) and ghosts["AU01"].frames[0] == 1
-    (line,) = [points for key, points in addon.ghosts.polylines(actor, None, 20, 50) if key == "AU01"]
-    assert line[0, 0] == 19 and line[-1, 0] == 51 and line.shape[1] == 2
+    drawn = {line.key: line for line in addon.ghosts.lines(actor, 20, 50)}
+    assert drawn["AU01"].points[0, 0] == 19 and drawn["AU01"].points[-1, 0] == 51 and drawn["AU01"].peak == (41, pytest.approx(4))
+    assert "AU01" not in {line.key for line in addon.ghosts.lines(actor, 80, 95)}  # a trace at most
+    assert len({line.colour for line in drawn.values()}) == len(drawn) == 17
 
 
 def test_a_ghost_is_taken_over_as_few_keys(addon, filled_in):
