@@ -91,6 +91,7 @@ class Client:
         self.state = BackendState.OFF
         self.device = ""
         self.memory_mb = 0.0
+        self.tiers: dict[str, dict[str, Any]] = {}  # by tier: ready, sentence, hint, need_gb by preset, free_gb
         self.backend_version = ""
         self.last_fault: Fault | None = None
         self._session: Session | None = None
@@ -236,6 +237,10 @@ class Client:
             self.backend_version = str(message.fields.get("version", ""))
         if message.kind in ("hello", "status"):
             self.device = str(message.fields.get("device") or self.device)
+            tiers = message.fields.get("tiers")
+            self.tiers = (
+                {str(name): told for name, told in tiers.items() if isinstance(told, dict)} if isinstance(tiers, dict) else self.tiers
+            )
             memory = message.fields.get("memory_mb")
             self.memory_mb = float(memory) if isinstance(memory, (int, float)) else self.memory_mb
         if message.kind == "failed" and message.fields.get("code") != "cancelled":

@@ -14,7 +14,7 @@ The header is ``{"kind": str, "job": int | None, ...fields, "arrays": [{"name", 
 | render | a shot and a track, out_path, and any of the fields below | preview: image; result: path, seconds, report |
 | preview_frame | a shot and a track, frame, small | result: image (height, width, 3) uint8; ``small``: at most 512 pixels wide and high |
 | cancel | job | failed, with the code ``cancelled`` |
-| status, free_memory | | status: state, running, waiting, device, memory_mb, version, python, pid |
+| status, free_memory | | status: state, running, waiting, device, memory_mb, version, python, pid, tiers |
 | shutdown | | the backend ends |
 
 The five that are jobs are answered with queued (ahead), started, progress (done, total, eta_s, phase) and at last with

@@ -76,6 +76,13 @@ class PipelineRunner:
 
         return pipeline.preview_frame(shot, track, frame, progress)
 
+    def tiers(self) -> dict[str, Any]:
+        """What is worth knowing of each tier before a render, see ``sd15.tier.tell``."""
+        from backend.synthesis.sd15 import tier
+        from bridge.shot import RenderSettings
+
+        return {"sd15": tier.tell(RenderSettings(tier="sd15"))}
+
     def free_memory(self) -> None:
         """Lets go of the models."""
         from backend import pipeline

@@ -25,6 +25,7 @@ from .connection import Actions, ClientConnection
 from .jobs import JobQueue
 from .memory import resident_megabytes
 from .runner import Runner
+from .tier_news import TierNews
 from .work import LogTail, run_jobs
 
 MOST_CLIENTS = 16
@@ -45,6 +46,7 @@ class Server:
         self._jobs = JobQueue()
         self._tail = LogTail()
         self._device = ""
+        self._tiers = TierNews(runner)
         self._clients: set[ClientConnection] = set()
         self._seats = threading.Semaphore(MOST_CLIENTS)
         self._lock = threading.Lock()  # guards _clients
@@ -87,6 +89,7 @@ class Server:
             "version": VERSION,
             "python": platform.python_version(),
             "pid": os.getpid(),
+            "tiers": self._tiers.current(),
         }
 
     def _accept(self) -> None:
@@ -124,6 +127,7 @@ class Server:
     def _warm_up(self) -> None:
         try:
             self._device = self._runner.warm_up()
+            self._tiers.start()
         except Fault as fault:  # the first job will say it again, to somebody who asked
             log.warning("warm-up: %s", fault)
         self._tell_all()
