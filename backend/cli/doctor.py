@@ -10,6 +10,7 @@ from typing import Any
 
 def add_arguments(parser: argparse.ArgumentParser, words: list[str]) -> None:
     """The tier to look at, and what to do about it."""
+    parser.add_argument("--fix", action="store_true", help="install again what misses files, and fetch what can be fetched")
     parser.add_argument("--tier", choices=["small", "sd15"], default="small", help="sd15: the parts of the Stable Diffusion tier")
     parser.add_argument("--weights", default="", metavar="NAME", help="with --tier sd15: one set of weights instead of all")
     parser.add_argument("--verify", action="store_true", help="with --tier sd15: compare the files' checksums (reads them all once)")
@@ -20,6 +21,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Prints a line for each finding."""
     from ..doctor import examine
 
+    mended = _fix(arguments.quiet) if arguments.fix else []
     if arguments.tier == "sd15":
         from ..doctor_sd15 import examine_sd15
 
@@ -36,7 +38,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     ready = all(finding.ok for finding in findings if finding.needed)
     if not arguments.quiet:
         print("Everything is in place." if ready else "Something is missing.")
-    return {"ok": ready, "findings": [asdict(finding) for finding in findings], "fetched": fetched}
+    return {"ok": ready, "findings": [asdict(finding) for finding in findings], "fetched": fetched, "mended": mended}
+
+
+def _fix(quiet: bool) -> list[str]:
+    """Mends this environment first; what was mended."""
+    from ..doctor_fix import fix
+
+    return fix(lambda line: None if quiet else print(line, flush=True))
 
 
 def _fetch(arguments: argparse.Namespace) -> list[str]:

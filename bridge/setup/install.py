@@ -84,10 +84,14 @@ def _make(plan: Plan, report: Report) -> None:
 
 
 def broken(folder: Path) -> list[str]:
-    """``name==version`` of packages of an environment that miss files; empty where all is well."""
-    command = [str(paths.environment_python(folder)), "-P", "-s", "-c", _CHECK]
+    """``name==version`` of packages of an environment that miss files; empty where all is well, "python" where that does not start."""
+    return broken_in(paths.environment_python(folder))
+
+
+def broken_in(python: Path) -> list[str]:
+    """``broken`` of the environment that has this Python."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=child_environment(), timeout=120)
+        done = subprocess.run([str(python), "-P", "-s", "-c", _CHECK], capture_output=True, text=True, env=child_environment(), timeout=120)
         return list(json.loads(done.stdout.splitlines()[-1]))
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
         return ["python"]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``doctor --fix``: mends the environment that runs it. Packages that miss files or are not there at all are installed again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.faults import Fault
+from bridge.setup.hardware import find_hardware, torch_build, torch_sources
+from bridge.setup.install import broken_in
+from bridge.setup.tools import PIP_OPTIONS, progress_option, run_tool
+
+OWN_NAME = "autter"
+Tell = Callable[[str], None]
+
+
+def fix(tell: Tell) -> list[str]:
+    """Mends what can be mended; the names of what was. ``tell`` hears what is being done.
+
+    Raises Fault ``setup-network``, ``disk-full``, ``setup-failed``, or those of fetching the face landmarker's model.
+    """
+    from .portrait.landmarker import find_landmarker_model, landmarker_model
+
+    mended = []
+    for package in [*broken_in(Path(sys.executable)), *missing_packages()]:
+        if re.split(r"[=<>~! ]", package, maxsplit=1)[0].lower() == OWN_NAME:
+            hint = "Install the extension's zip again and press Repair Backend, or set the checkout up again."
+            raise Fault("setup-failed", "Files of AUtter's own backend are missing.", hint)
+        tell(f"installing {package} again")
+        _install(package)
+        mended.append(package)
+    if find_landmarker_model() is None:
+        tell("fetching the face landmarker's model")
+        mended.append(str(landmarker_model()))
+    return mended
+
+
+def missing_packages() -> list[str]:
+    """Requirements of the backend that are not installed at all, e.g. "numpy>=1.26"."""
+    try:
+        wanted = importlib.metadata.requires(OWN_NAME) or []
+    except importlib.metadata.PackageNotFoundError:  # a checkout: its project file tells
+        wanted = _declared(Path(__file__).resolve().parents[1] / "pyproject.toml")
+    return [text for text in (item.split(";")[0].strip() for item in wanted if "extra ==" not in item) if not _installed(text)]
+
+
+def _declared(project: Path) -> list[str]:
+    import tomllib
+
+    if not project.is_file():
+        return []
+    return list(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"])
+
+
+def _installed(requirement: str) -> bool:
+    try:
+        importlib.metadata.version(re.split(r"[=<>~!\[ ]", requirement, maxsplit=1)[0])
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _install(package: str) -> None:
+    python = Path(sys.executable)
+    pip = [python, "-m", "pip", "install", "--force-reinstall", "--no-deps", *PIP_OPTIONS, progress_option(python)]
+    attempts = [[package]]
+    if package.startswith("torch=="):
+        attempts = torch_sources(torch_build(find_hardware())[0], package.removeprefix("torch==").partition("+")[0])
+    for number, words in enumerate(attempts, 1):
+        try:
+            run_tool([*pip, *words], lambda _line: None)
+            return
+        except Fault:
+            if number == len(attempts):
+                raise
