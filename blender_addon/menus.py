@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import bpy
 
+from . import menus_rig
+
 # None parts the groups.
 ENTRIES: tuple[tuple[str, str] | None, ...] = (
     ("autter.new_actor", "USER"),
@@ -43,6 +45,9 @@ class AUTTER_MT_main(bpy.types.Menu):
 
     def draw(self, context: bpy.types.Context) -> None:
         """An entry an operator; greyed out ones say why."""
+        for menu in menus_rig.CLASSES:
+            self.layout.menu(menu.__name__)
+        self.layout.separator()
         for entry in ENTRIES:
             if entry is None:
                 self.layout.separator()
@@ -77,4 +82,4 @@ def unregister() -> None:
     bpy.types.VIEW3D_MT_add.remove(_draw_new_actor)
 
 
-CLASSES = (AUTTER_MT_main,)
+CLASSES = (*menus_rig.CLASSES, AUTTER_MT_main)

@@ -310,6 +310,9 @@ class LayoutDouble:
         owner.path_resolve(name)
         self.drawn.append(text or name)
 
+    def separator(self) -> None:
+        pass
+
     def progress(self, factor: float, text: str) -> None:
         assert 0 <= factor <= 1
         self.drawn.append(text)
