@@ -92,9 +92,14 @@ class Progress:
 
 
 class JobQueue:
-    """Waiting jobs in order, and the one that runs."""
+    """Waiting jobs in order, and the one that runs.
 
-    def __init__(self) -> None:
+    ``resting``: a chore to be done once whenever no job has come for ``rest_seconds`` after one.
+    """
+
+    def __init__(self, resting: Chore | None = None, rest_seconds: float | None = None) -> None:
+        self._resting, self._rest_seconds = resting, rest_seconds
+        self._worked = False  # since the last rest
         self._waiting: deque[Job] = deque()
         self._chores: deque[Chore] = deque()
         self._running: Job | None = None
@@ -122,12 +127,16 @@ class JobQueue:
     def next(self) -> Job | Chore | None:
         """Waits for a chore or a job, which then counts as running until ``finished``; None when the queue is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._chores or self._closed)
+            patience = self._rest_seconds if self._worked and self._resting is not None else None
+            if not self._changed.wait_for(lambda: self._waiting or self._chores or self._closed, patience):
+                self._worked = False
+                return self._resting
             if self._closed:
                 return None
             if not self._waiting:
                 return self._chores.popleft()
             self._running = self._waiting.popleft()
+            self._worked = True
             return self._running
 
     def finished(self) -> None:

@@ -32,6 +32,7 @@ MOST_CLIENTS = 16
 JOB_STOP_SECONDS = 3.0  # what a running job gets to notice its cancellation and remove its half-written file
 EXIT_SECONDS = 8.0
 WARM_UP_SECONDS = 1.0
+IDLE_VARIABLE, IDLE_SECONDS = "AUTTER_IDLE_SECONDS", 600.0  # without a job for so long, the models' memory is given back
 LOG_LEVEL_VARIABLE = "AUTTER_LOG_LEVEL"
 log = logging.getLogger("autter.serve")
 
@@ -43,7 +44,7 @@ class Server:
         self._runner, self._token = runner, token
         self._listener = Listener(tcp=tcp)
         self.address = self._listener.address
-        self._jobs = JobQueue()
+        self._jobs = JobQueue(self._let_go, _idle_seconds())
         self._tail = LogTail()
         self._device = ""
         self._tiers = TierNews(runner)
@@ -181,6 +182,15 @@ def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False) 
     with suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(0)  # threads of native libraries and a job that does not stop must not keep the process alive
+
+
+def _idle_seconds() -> float | None:
+    """Seconds without a job after which models are let go; None for never (0 or less in the variable)."""
+    try:
+        seconds = float(os.environ.get(IDLE_VARIABLE, IDLE_SECONDS))
+    except ValueError:
+        seconds = IDLE_SECONDS
+    return seconds if seconds > 0 else None
 
 
 def _own_output() -> int:

@@ -185,3 +185,29 @@ def test_the_server_starts_without_the_large_libraries() -> None:
     )
     asked = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert asked.stdout.strip() == "set()", asked.stderr
+
+
+def test_after_a_while_without_jobs_the_worker_rests_once_and_sleeps_on() -> None:
+    rests: list[str] = []
+    queue, inbox = JobQueue(lambda: rests.append("rest"), 0.05), Inbox()
+
+    def work() -> None:
+        while (taken := queue.next()) is not None:
+            if isinstance(taken, Job):
+                queue.finished()
+            else:
+                taken()
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    wait_until(lambda: worker.is_alive(), 5.0)
+    worker.join(0.3)
+    assert rests == [], "nothing had been loaded"
+    for count in (1, 2):
+        queue.add(job(inbox, count))
+        wait_until(lambda count=count: len(rests) == count, 10.0)
+        worker.join(0.3)
+        assert len(rests) == count, "it rested again without a job in between"
+    queue.close()
+    worker.join(5.0)
+    assert not worker.is_alive()
