@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.faults import Fault
+
 SAMPLE_RATE = 16000
 _FRAME = 0.01
 _SILENCES = {"SIL", "+NSN+", "+SPN+", "+BREATH+", "+COUGH+"}
@@ -39,18 +41,27 @@ class SpokenLine:
 
 
 def read_lines(folder: Path) -> list[SpokenLine]:
-    """Every line of a speech folder with a ``transcripts.csv`` (id|text|normalised text) that can be aligned."""
+    """Every line of a speech folder with a ``transcripts.csv`` (id|text|normalised text) that can be aligned; sound as FLAC or WAV.
+
+    Raises Fault ``data-missing`` where there is no such table or none of its lines can be used.
+    """
     lines = []
+    if not (folder / "transcripts.csv").is_file():
+        raise Fault("data-missing", f"There is no transcripts.csv in {folder}.", "Each of its lines reads id|text; id.flac lies beside it.")
     with (folder / "transcripts.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE))
     for row in rows:
-        audio = folder / f"{row[0]}.flac"
-        if not audio.is_file():
+        audio = next((path for ending in (".flac", ".wav") if row and (path := folder / f"{row[0]}{ending}").is_file()), None)
+        if audio is None:
             continue
         samples = _read(audio)
         phones = align(samples, row[-1])
         if phones:
             lines.append(SpokenLine(row[0], audio, row[-1], phones, len(samples) / SAMPLE_RATE))
+    if not lines:
+        raise Fault(
+            "data-missing", f"No line of {folder / 'transcripts.csv'} could be aligned with its sound.", "English sentences are needed."
+        )
     return lines
 
 
@@ -100,9 +111,13 @@ def _words(text: str) -> list[str]:
 
 
 def _read(path: Path) -> NDArray[np.int16]:
+    """(n,) int16 mono at 16 kHz, whatever rate the file has."""
     import soundfile
 
-    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    from backend.speech.load import resampled
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = np.asarray(samples.mean(axis=1), np.float32)
     if rate != SAMPLE_RATE:
-        raise ValueError(f"{path.name} has {rate} samples a second instead of {SAMPLE_RATE}")
-    return np.ascontiguousarray(samples[:, 0])
+        mono = np.asarray(resampled(mono[:, None], rate, SAMPLE_RATE), np.float32).reshape(-1)
+    return np.ascontiguousarray((np.clip(mono, -1, 1) * 32767).astype(np.int16))
