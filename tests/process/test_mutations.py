@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Thousands of broken messages from a client that knows the token: none ends the backend, and a good client is served throughout."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from bridge import PROTOCOL, VERSION
+from bridge.messages import Message, encode, pack_shot
+from tests.bridge.shots import plain_shot, plain_track
+from tests.process.backends import RunningBackend, Talk
+from tests.process.test_server import serves_well
+
+pytestmark = pytest.mark.process
+
+STRANGE = (None, True, -1, 0, 2**63, 1e308, "", "\0", "../../etc", "x" * 5000, [], {}, [[[]]], {"": None}, "ü人", float("1e-320"))
+
+
+def whole_messages() -> list[bytes]:
+    """One good message of every kind."""
+    predict = pack_shot(plain_shot("fast"))
+    render, arrays = pack_shot(plain_shot("fast"), plain_track())
+    return [
+        encode(Message("hello", None, {"protocol": PROTOCOL, "version": VERSION})),
+        encode(Message("portrait", 1, {"path": "/x/fast"})),
+        encode(Message("capture", 1, {"path": "/x/fast"})),
+        encode(Message("predict", 1, *predict)),
+        encode(Message("render", 1, {**render, "out_path": "/nowhere/at/all.mp4", "frames": [0, 2]}, arrays)),
+        encode(Message("preview_frame", 1, {**render, "frame": 1}, arrays)),
+        encode(Message("cancel", 1)),
+        encode(Message("status")),
+    ]
+
+
+def header_changed(message: bytes, draw: random.Random) -> bytes:
+    """The message with one value of its header, however deep, replaced by something strange."""
+    length = int.from_bytes(message[4:8], "little")
+    header = json.loads(message[8 : 8 + length])
+    place = header
+    while True:
+        key = draw.choice(sorted(place)) if isinstance(place, dict) else draw.randrange(len(place))
+        if isinstance(place[key], (dict, list)) and place[key] and draw.random() < 0.7:
+            place = place[key]
+        else:
+            break
+    if draw.random() < 0.3 and isinstance(place, dict):
+        del place[key]
+    else:
+        place[key] = draw.choice(STRANGE)
+    text = json.dumps(header).encode()
+    return message[:4] + len(text).to_bytes(4, "little") + text + message[8 + length :]
+
+
+def mutated(messages: list[bytes], draw: random.Random) -> Iterator[bytes]:
+    """Broken messages without end: cut short, bytes changed, repeated, joined, values replaced. ``shutdown`` never comes out."""
+    while True:
+        message = draw.choice(messages)
+        kind = draw.randrange(6)
+        if kind == 0:
+            changed = message[: draw.randrange(len(message))]
+        elif kind == 1:
+            data = bytearray(message)
+            for _ in range(draw.randrange(1, 9)):
+                data[draw.randrange(min(len(data), draw.choice((12, 200, len(data)))))] = draw.randrange(256)
+            changed = bytes(data)
+        elif kind == 2:
+            place = draw.randrange(len(message))
+            changed = message[:place] + message[max(0, place - draw.randrange(40)) :]
+        elif kind == 3:
+            changed = message + draw.choice(messages)[: draw.randrange(1, 400)]
+        elif kind == 4:
+            changed = draw.randbytes(draw.randrange(1, 400))
+        else:
+            changed = header_changed(message, draw)
+        if b"slow" not in changed and b"deaf" not in changed and b"crash" not in changed and b"shutdown" not in changed:
+            yield changed
+
+
+@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_broken_messages_end_nothing_but_themselves(count: int, backend: RunningBackend) -> None:
+    draw, good = random.Random(count), backend.talk()
+    bad: Talk | None = None
+    broken = mutated(whole_messages(), draw)
+    for number in range(count):
+        bad = bad or backend.talk()
+        try:
+            bad.channel.send(next(broken))
+            if draw.random() < 0.02:
+                raise OSError("this one leaves in between")
+        except OSError:  # the server hung up on it, as it may
+            bad.channel.release()
+            bad = None
+        if number % 100 == 0:
+            assert serves_well(good, number + 1)
+    if bad is not None:
+        with suppress(OSError):
+            bad.channel.release()
+    assert serves_well(good, count + 1) and backend.process.poll() is None
+    good.channel.release()
