@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import bpy
 
-from . import curves, handle_rig, pins, prediction, recipes
+from . import curves, handle_rig, own_expressions, pins, prediction, recipes
 from .bridge.facs import ACTION_UNITS, AU_KEYS, intensity_letter
 from .rig_layout import HEAD_PROPERTIES, PREDICTED_PREFIX, SIDE_KEYS
 
@@ -40,6 +40,7 @@ class ActorState:
     fitting: bool
     pinned_count: int
     pinned_spans: tuple[tuple[int, int], ...]
+    saved_expressions: tuple[str, ...] = ()
 
 
 def read(actor: bpy.types.Object) -> ActorState:
@@ -63,6 +64,7 @@ def read(actor: bpy.types.Object) -> ActorState:
         fitting=actor.autter.fitting,
         pinned_count=int(pins.pinned_mask(actor).sum()),
         pinned_spans=tuple(pins.pinned_spans(actor)),
+        saved_expressions=tuple(action.name for action in own_expressions.saved()),
     )
 
 

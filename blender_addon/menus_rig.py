@@ -56,6 +56,7 @@ class AUTTER_MT_expressions(bpy.types.Menu):
                 recipe.key, settings.recipe_strength, settings.recipe_keyed, settings.recipe_add,
             )  # fmt: skip
         self.layout.separator()
+        self.layout.operator("autter.save_expression", icon="ASSET_MANAGER")
         self.layout.operator("autter.neutral", icon="LOOP_BACK")
         self.layout.operator("autter.sides", text="Swap Left and Right", icon="MOD_MIRROR").way = "MIRROR"
         self.layout.operator("autter.sides", text="Make Both Sides Alike").way = "EVEN"

@@ -38,7 +38,7 @@ class ExpressionsPanel(ActorTabPanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Strength first, a button for each."""
-        settings = context.scene.autter
+        settings, state = context.scene.autter, panel_state.current(context).actor
         row = self.layout.row(align=True)
         row.prop(settings, "recipe_strength", slider=True)
         row.prop(settings, "recipe_keyed", text="", icon="KEYINGSET")
@@ -48,6 +48,11 @@ class ExpressionsPanel(ActorTabPanel):
             button = grid.operator("autter.recipe", text=recipe.name)
             button.recipe, button.strength = recipe.key, settings.recipe_strength
             button.keyed, button.add = settings.recipe_keyed, settings.recipe_add
+        for name in state.saved_expressions:
+            button = grid.operator("autter.recipe", text=name)
+            button.saved, button.strength = name, settings.recipe_strength
+            button.keyed, button.add = settings.recipe_keyed, settings.recipe_add
+        self.layout.operator("autter.save_expression", icon="ASSET_MANAGER")
 
 
 class ChannelPanel(ActorTabPanel):

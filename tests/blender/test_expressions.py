@@ -57,6 +57,33 @@ def test_undo_and_redo_of_an_expression(addon, tmp_path):
     assert bpy.data.objects[name]["AU04"] == 4
 
 
+def test_an_expression_of_ones_own_is_an_asset(addon, tmp_path):
+    actor = faces.actor(addon, tmp_path)
+    with pytest.raises(RuntimeError, match="no expression to keep"):
+        bpy.ops.autter.save_expression(name="Smirk")
+    actor["AU12"], actor["AU12_side"], actor["AU07"] = 3.0, 1.0, 1.0
+    bpy.ops.autter.save_expression(name="Smirk")
+    action = bpy.data.actions["Smirk"]
+    assert action.asset_data is not None and action.use_fake_user and addon.own_expressions.as_recipe(action).formula == "7+L12"
+    assert not addon.curves.commanded_keys(actor)  # the actor's own action is another
+    bpy.ops.autter.neutral()
+    bpy.ops.autter.recipe(saved="Smirk", strength=0.5, frame=4)
+    values, _ = addon.curves.sample_aus(actor, [4])
+    column = addon.bridge.facs.AU_KEYS.index("AU12")
+    assert values[0, column] == pytest.approx(1.5) and addon.curves.sample_sides(actor, [4])[0, column] == pytest.approx(0.5)
+    addon.panel_state.forget()
+    assert addon.panel_state.current(bpy.context).actor.saved_expressions == ("Smirk",)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "assets.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    faces.actor(addon, tmp_path)
+    with bpy.data.libraries.load(str(tmp_path / "assets.blend"), assets_only=True) as (there, here):
+        here.actions = there.actions
+    bpy.ops.autter.recipe(saved="Smirk", keyed=False)
+    assert bpy.data.objects["Ada"]["AU12"] == pytest.approx(3.0)
+    with pytest.raises(RuntimeError, match="no saved expression"):
+        bpy.ops.autter.recipe(saved="Grin")
+
+
 def test_fights_are_said(addon, tmp_path):
     actor = faces.actor(addon, tmp_path)
     for key in ("AU12", "AU15"):

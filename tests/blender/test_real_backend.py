@@ -136,3 +136,37 @@ def test_a_python_without_the_backend(addon, tmp_path, monkeypatch):
     report = addon.reports.latest_problem()
     assert report.code == "backend-start-failed" and "preferences" in report.hint and "No module named" in report.log_tail
     assert addon.panel_state.current(bpy.context).backend_word == "Error"
+
+
+def test_live_pieces_sides_and_fit(addon, shot):
+    """A live edit gives what predicting anew would give, one half smiles alone, and a fitted landmark is where motion starts."""
+    actor = shot
+    for frame, value in ((11, 0.0), (20, 0.0), (24, 3.0), (28, 0.0), (34, 0.0)):
+        bpy.ops.autter.key_au(key="AU12", frame=frame, value=value)
+    bpy.ops.autter.predict(wait=True)
+    frames = range(11, 11 + FRAMES)
+    curve = next(curve for curve in addon.curves.animator_curves(actor) if curve.data_path == '["AU12"]')
+    curve.keyframe_points[2].co[1] = 5.0
+    curve.update()
+    job = addon.predicting.request_edit(bpy.context, actor, addon.shots.make_shot(bpy.context, actor, frames))
+    assert job.details["piece"] and job.details["edited"][0] > 0
+    addon.use_results.use(bpy.context, addon.backend_link.wait_for(job))
+    live = addon.evaluation.sample_landmarks(actor, frames)
+    assert addon.predicting.request_edit(bpy.context, actor, addon.shots.make_shot(bpy.context, actor, frames)) is None
+    bpy.ops.autter.predict(wait=True)
+    assert np.allclose(live, addon.evaluation.sample_landmarks(actor, frames), atol=0.05)
+
+    table, unit = addon.bridge.landmarks, actor.autter.unit
+    both = addon.evaluation.sample_landmarks(actor, [24])[0]
+    bpy.ops.autter.key_au(key="AU12_side", frame=11, value=1.0)
+    bpy.ops.autter.predict(wait=True)
+    left = addon.evaluation.sample_landmarks(actor, [24])[0]
+    changed = np.hypot(*(left - both).T) / unit
+    assert changed[table.MOUTH_CORNER_RIGHT] > 3 * changed[table.MOUTH_CORNER_LEFT] and changed[table.MOUTH_CORNER_RIGHT] > 0.01
+
+    rest = addon.actors.rest_landmarks(actor)
+    name = addon.rig_layout.BONE_NAMES[table.CHIN]
+    bpy.ops.autter.place_landmark(bone=name, x=float(rest[table.CHIN, 0]), y=float(rest[table.CHIN, 1] + 0.1 * unit))
+    bpy.ops.autter.predict(wait=True)
+    fitted = addon.evaluation.sample_landmarks(actor, [24])[0]
+    assert (fitted - left)[table.CHIN, 1] > 0.07 * unit
