@@ -78,7 +78,7 @@ def speaker_folders(folders: Sequence[Path]) -> list[Path]:
 
 
 def actors(predict: Predictor, folder: Path, most: int | None) -> OtherVoice | None:
-    """Synthetic actors who speak with voices that training has not heard, ``most`` of them spread over the folder; None where it holds none."""
+    """Actors who speak with voices that training has not heard, ``most`` clips spread over the folder; None where it holds none."""
     clips = load_actors(folder) if folder.is_dir() else []
     spoken = [clip for clip in clips if clip_voice(clip.path).any()]
     chosen = spoken if most is None else spoken[:: max(1, len(spoken) // most)][:most]
