@@ -89,6 +89,8 @@ def remembered(settings: RenderSettings) -> dict[str, Any]:
 
 def key(settings: RenderSettings) -> str:
     """The settings that speed depends on."""
+    if settings.tier == "sd15":
+        return f"{settings.tier} {settings.preset} {settings.sd15_steps} {settings.weights}"
     return f"{settings.tier} {settings.steps} {settings.crop_size}"
 
 

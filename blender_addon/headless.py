@@ -128,11 +128,14 @@ def _render_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", help="every actor that moves, in every scene")
     command.add_argument("--tier", choices=["small", "sd15"], help="another renderer than the file says")
     command.add_argument("--steps", type=int, help="other diffusion steps than the file says")
+    command.add_argument("--preset", choices=["draft", "standard", "best"], help="another quality of the tier sd15 than the file says")
 
 
 def _render(choice: argparse.Namespace) -> dict[str, Any]:
     settings = bpy.context.scene.autter
-    settings.tier, settings.steps = choice.tier or settings.tier, choice.steps or settings.steps
+    settings.tier, settings.preset = choice.tier or settings.tier, choice.preset or settings.preset
+    if choice.steps:
+        setattr(settings, "sd15_steps" if settings.tier == "sd15" else "steps", choice.steps)
     if choice.predict:
         bpy.ops.autter.predict(wait=True, **_range(choice))
     if choice.all:

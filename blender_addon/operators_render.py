@@ -12,6 +12,7 @@ from . import actors, compat, consent, estimates, prediction, use_results
 from .operators_base import no_actor, no_backend
 from .operators_predict import RangedOperator, no_voice
 from .panel_drawing import draw_text
+from .quality import draw_quality
 from .rendering import request_render
 from .reports import reporting, tell
 
@@ -47,8 +48,7 @@ class AUTTER_OT_render(RangedOperator, bpy.types.Operator):
         layout, settings = self.layout, context.scene.autter
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for name in ("tier", "steps", "crop_size", "label"):
-            layout.prop(settings, name)
+        draw_quality(layout, context, settings)
         for line in estimates.lines(context, actors.find_actor(context), self.frames(context)):
             draw_text(layout, context, line.text, line.icon, DIALOG_COLUMNS)
         actor = actors.find_actor(context)

@@ -7,6 +7,7 @@ import bpy
 
 from . import takes_state
 from .panel_drawing import TabPanel
+from .quality import draw_quality
 
 
 class RenderPanel(TabPanel):
@@ -33,5 +34,5 @@ class RenderPanel(TabPanel):
         if body is not None:
             body.use_property_split = True
             body.use_property_decorate = False
-            for name in ("tier", "steps", "crop_size", "label", "output_folder"):
-                body.prop(settings, name)
+            draw_quality(body, context, settings)
+            body.prop(settings, "output_folder")

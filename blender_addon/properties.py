@@ -29,6 +29,17 @@ TIERS = (
     ("small", "Small", "The tier that comes with AUtter: quick, 256-pixel face"),
     ("sd15", "Stable Diffusion", "Weights that you fetch or point at yourself; slower, finer"),
 )
+PRESETS = (
+    ("draft", "Draft", "Few steps, small decoder: to judge motion"),
+    ("standard", "Standard", "Half the steps of the published recipe"),
+    ("best", "Best", "The published recipe"),
+)
+SD15_WEIGHTS = (
+    ("ANY", "Those That Are There", "The first complete set of weights on the backend's computer"),
+    ("aniportrait", "AniPortrait", "Landmarks drive the whole face"),
+    ("echomimic_pose", "EchoMimic", "Landmarks drive head and eyes"),
+    ("echomimic_pose_acc", "EchoMimic, Few Steps", "The same in six steps"),
+)
 
 
 def _live_switched(_group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
@@ -133,6 +144,12 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
 
     tier: EnumProperty(name="Tier", description="Which renderer makes the picture", items=TIERS, default=_RENDER.tier)
     steps: IntProperty(name="Steps", description="Diffusion steps: 1 draft, 2 standard, 4 best", min=1, max=50, default=_RENDER.steps)
+    preset: EnumProperty(name="Preset", description="Quality of the tier Stable Diffusion", items=PRESETS, default=_RENDER.preset)
+    sd15_steps: IntProperty(
+        name="Steps", description="Diffusion steps instead of the preset's; 0 leaves it to the preset", min=0, max=50,
+        default=_RENDER.sd15_steps,
+    )  # fmt: skip
+    sd15_weights: EnumProperty(name="Weights", description="Which published weights the tier runs", items=SD15_WEIGHTS, default="ANY")
     crop_size: EnumProperty(
         name="Face Size", description="Pixels of the face that are made anew; it is pasted into the full portrait",
         items=(("256", "256", "Standard"), ("512", "512", "Fine, four times as slow")), default=str(_RENDER.crop_size),
@@ -159,7 +176,15 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
 
     def render_settings(self) -> RenderSettings:
         """The choices of a render as the bridge's plain data."""
-        return RenderSettings(tier=self.tier, steps=self.steps, crop_size=int(self.crop_size), label=self.label)
+        return RenderSettings(
+            tier=self.tier,
+            steps=self.steps,
+            crop_size=int(self.crop_size),
+            label=self.label,
+            preset=self.preset,
+            weights="" if self.sd15_weights == "ANY" else self.sd15_weights,
+            sd15_steps=self.sd15_steps,
+        )
 
 
 CLASSES = (PinnedRange, AutterObjectSettings, AutterSceneSettings)
