@@ -16,10 +16,11 @@ from . import actors, backend_link, predicting, prediction, shots, voices
 from .bridge.edits import changed_rows
 from .bridge.faults import Fault
 from .bridge.shot import Shot
+from .jobs import Job
 
 trouble = ""  # why Live waits, in one sentence, for the panel
 _changed = True
-_under_way: tuple[int, Shot] | None = None  # number and shot of the live job
+_asked: tuple[Job, Shot] | None = None  # the last live job, under way or not
 
 
 def is_on(scene: bpy.types.Scene | None = None) -> bool:
@@ -29,7 +30,7 @@ def is_on(scene: bpy.types.Scene | None = None) -> bool:
 
 def look(context: bpy.types.Context) -> bool:
     """Called by the tick: asks for what an edit has changed. Whether a request went off. Never waits."""
-    global _changed, trouble, _under_way
+    global _changed, trouble, _asked
     if not _changed or not is_on(context.scene):
         return False
     _changed = False
@@ -39,15 +40,15 @@ def look(context: bpy.types.Context) -> bool:
         return False
     try:
         shot = shots.make_shot(context, actor, _frames(context, actor))
-        if _is_under_way(shot) or predicting.answers(actor, shot):
-            trouble = ""
+        trouble = _failed(shot)
+        if trouble or _is_under_way(shot) or predicting.answers(actor, shot):
             return False
         job = predicting.request_edit(context, actor, shot)
     except Fault as fault:
         trouble = fault.sentence
         return False
-    trouble = ""
-    _under_way = (job.number, shot) if job is not None else None
+    if job is not None:
+        _asked = (job, shot)
     return job is not None
 
 
@@ -78,9 +79,18 @@ def _waits_for(context: bpy.types.Context, actor: bpy.types.Object | None) -> st
 
 
 def _is_under_way(shot: Shot) -> bool:
-    if _under_way is None or _under_way[0] not in backend_link.book.open:
-        return False
-    return _under_way[1].frame_start == shot.frame_start and changed_rows(_under_way[1], shot) == (0, 0)
+    return _asked is not None and _asked[0].number in backend_link.book.open and _is_same(_asked[1], shot)
+
+
+def _failed(shot: Shot) -> str:
+    """Why just this shot could not be predicted: asking again would not help before something else changes."""
+    if _asked is None or _asked[0].fault is None or not _is_same(_asked[1], shot):
+        return ""
+    return f"{_asked[0].fault.sentence} Live asks again after the next change."
+
+
+def _is_same(one: Shot, other: Shot) -> bool:
+    return one.frame_start == other.frame_start and changed_rows(one, other) == (0, 0)
 
 
 @persistent
@@ -102,9 +112,9 @@ def register() -> None:
 
 def unregister() -> None:
     """Stops listening."""
-    global _under_way, trouble
+    global _asked, trouble
     for name in _HANDLERS:
         functions = getattr(bpy.app.handlers, name)
         if after_update in functions:
             functions.remove(after_update)
-    _under_way, trouble = None, ""
+    _asked, trouble = None, ""

@@ -170,3 +170,34 @@ def test_live_waits_and_says_for_what(addon, live_scene):
     edit_key(actor, addon, 41, 2.0)
     settle(addon)
     assert len(client.requests) == 2
+
+
+def test_a_failure_is_not_repeated_for_ever(addon, live_scene):
+    actor, client = live_scene
+    fault = addon.bridge.faults.Fault("backend-died", "The backend ended unexpectedly.", "Start the job again.")
+    client.answers["predict"] = lambda request: fault
+    edit_key(actor, addon, 41, 5.0)
+    for _ in range(4):
+        actor.update_tag()
+        bpy.context.view_layer.update()
+        settle(addon, 2)
+    assert len(client.requests) == 2 and "ended unexpectedly" in addon.live.trouble
+    client.answers["predict"] = faces.predicting(addon)
+    edit_key(actor, addon, 41, 4.0)
+    settle(addon)
+    assert len(client.requests) == 3 and not addon.live.trouble
+
+
+def test_redo_of_an_edit_predicts_it_again(addon, live_scene):
+    name, client = live_scene[0].name, live_scene[1]
+    bpy.ops.ed.undo_push(message="start")
+    edit_key(bpy.data.objects[name], addon, 41, 5.0)
+    bpy.ops.ed.undo_push(message="edit")
+    client.answers["predict"] = faces.predicting(addon, 12.0)
+    settle(addon)
+    edited = addon.evaluation.sample_landmarks(bpy.data.objects[name], range(1, 97))
+    bpy.ops.ed.undo()
+    settle(addon)
+    bpy.ops.ed.redo()
+    settle(addon)
+    assert np.allclose(addon.evaluation.sample_landmarks(bpy.data.objects[name], range(1, 97)), edited, atol=1e-3)
