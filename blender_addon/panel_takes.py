@@ -25,7 +25,7 @@ class TakesPanel(TabPanel):
         column = layout.column(align=True)
         for row in state.takes:
             line = column.row(align=True)
-            line.operator("autter.choose_take", text=row.name, icon=row.icon, emboss=row.active).take = row.name
+            line.operator("autter.choose_take", text=row.label, icon=row.icon, emboss=row.active).take = row.name
             note = line.row(align=True)
             note.alignment = "RIGHT"
             note.label(text=row.details)
@@ -34,7 +34,7 @@ class TakesPanel(TabPanel):
         if state.takes:
             _draw_buttons(layout, state)
         row = layout.row(align=True)
-        row.operator("autter.add_take", icon="IMPORT")
+        row.operator("autter.add_take", text="Add Job", icon="IMPORT")
         row.operator("autter.export_job", icon="EXPORT")
 
 
@@ -46,6 +46,7 @@ def _draw_buttons(layout: bpy.types.UILayout, state: takes_state.TakesState) -> 
     row = column.row(align=True)
     row.operator("autter.redo_take", text="Redo", icon="FILE_REFRESH").take = state.active
     row.operator("autter.restore_take", text="Settings", icon="RECOVER_LAST").take = state.active
+    row = column.row(align=True)
     row.operator("autter.open_take_folder", text="Folder", icon="FILE_FOLDER").take = state.active
     row.operator("autter.compare_takes", text="Compare", icon="ARROW_LEFTRIGHT", depress=state.comparing)
 

@@ -25,6 +25,7 @@ def request_render(context: bpy.types.Context, actor: bpy.types.Object, frames: 
     check_same_rate(compat.sequencer_scene(context), context.scene)
     out = movie_path(context, actor.name, out)
     shot = shots.make_shot(context, actor, frames)
+    shot = replace(shot, render=replace(shot.render, consent=actor.autter.consent))  # goes into the movie's credentials too
     track = shots.make_track(context, actor, frames)
     return _send(context, actor.name, actor, shot, track, out, {"consent": consent.of(actor)})
 

@@ -21,6 +21,7 @@ class TakeRow:
     """A take as a row of the panel."""
 
     name: str
+    label: str
     details: str
     active: bool
     icon: str
@@ -99,9 +100,19 @@ def read(context: bpy.types.Context) -> TakesState:
 
 def _row(strip: object, active: bool) -> TakeRow:
     take = takes.take_of(strip)
-    words = [f"{take.frames} frames", f"seed {take.seed}"] + (["cut short"] if take.cut_short else []) + ([take.note] if take.note else [])
+    words = (
+        [f"{take.first}-{take.first + take.frames - 1}", f"seed {take.seed}"]
+        + (["cut short"] if take.cut_short else [])
+        + ([take.note] if take.note else [])
+    )
     icon = "HIDE_ON" if strip.mute else ("RADIOBUT_ON" if active else "RADIOBUT_OFF")
-    return TakeRow(take.name, ", ".join(words), active, icon)
+    return TakeRow(take.name, _short(take), ", ".join(words), active, icon)
+
+
+def _short(take: takes.Take) -> str:
+    """``take001`` of ``Sample_Actor_take001``: the actor's name does not fit beside the details."""
+    stem = bpy.path.clean_name(take.actor)
+    return take.name.removeprefix(f"{stem}_") if stem else take.name
 
 
 def _job_row(job: Job) -> JobRow:

@@ -56,7 +56,7 @@ def read_any_landmarks(path: Path, fps: Fraction) -> Track:
     size = fields.get("portrait_size", fields.get("size"))
     width, height = (int(side) for side in size.reshape(-1)[:2]) if size is not None and size.size >= 2 else (0, 0)
     if landmarks.size and float(np.abs(landmarks).max()) <= 2.0:  # MediaPipe's own 0..1, of width and of height
-        landmarks = landmarks * np.float32([width or 1000, height or 1000])
+        landmarks = landmarks * np.array([width or 1000, height or 1000], np.float32)
     extent = np.ceil(np.abs(landmarks).reshape(-1, 2).max(0, initial=1.0)).astype(int) + 1
     neutral = landmarks[0] if len(landmarks) else landmarks
     return Track(

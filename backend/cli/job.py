@@ -13,6 +13,7 @@ from bridge.faults import Fault
 from bridge.shot import Shot, Track
 from bridge.shot_folder import ShotFolder, read_shot_folder, update_record, write_shot_folder
 
+from ..model_versions import model_versions
 from .animate import say
 from .progress import ProgressBar
 
@@ -48,8 +49,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     with ProgressBar(arguments.quiet, gentle_interrupt=arguments.keep_partial) as progress:
         track = content.track or _predicted(shot, folder, content, progress)
         report = asdict(pipeline.render(shot, track, out, progress, rows, keep_partial=arguments.keep_partial))
-    told = {
-        "movie": str(out.resolve().relative_to(folder.resolve())) if out.resolve().is_relative_to(folder.resolve()) else str(out.resolve())
+    told: dict[str, Any] = {
+        "models": model_versions(shot.render.tier),
+        "movie": str(out.resolve().relative_to(folder.resolve())) if out.resolve().is_relative_to(folder.resolve()) else str(out.resolve()),
     }
     update_record(
         folder, {**told, "report": {**report, "path": str(out), "size": list(report["size"])}, "rows": list(rows) if rows else None}

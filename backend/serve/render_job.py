@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.model_versions import model_versions
 from bridge.faults import Fault
 from bridge.messages import Message, unpack_shot, unpack_track
 from bridge.reuse import Reuse
@@ -76,7 +77,8 @@ def render(job: Job, runner: Runner) -> dict[str, Any]:
         reuse=request.reuse,
     )
     if request.folder is not None:
-        content = ShotFolder(request.shot, request.track, {**request.record, "movie": request.out.name, "report": report})
+        made = {"movie": request.out.name, "models": model_versions(request.shot.render.tier), "report": report}
+        content = ShotFolder(request.shot, request.track, {**request.record, **made})
         try:
             write_shot_folder(request.folder, content, project=request.project)
         except Fault as fault:

@@ -128,6 +128,7 @@ def test_a_job_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert (job / "Ada.mp4").is_file() and json.loads(capsys.readouterr().out.splitlines()[-1])["frames"] == 6
     record = read_description(job)["record"]
     assert record["movie"] == "Ada.mp4" and record["rows"] == [2, 8] and record["report"]["frames"] == 6 and record["actor"] == "Ada"
+    assert set(record["models"]) == {"motion", "small"} and all(len(digest) == 64 for digest in record["models"].values())
 
 
 @pytest.mark.parametrize("name", ["../out.mp4", "/out.mp4", "a/b.mp4"])
