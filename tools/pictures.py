@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import shlex
 import tempfile
+import zipfile
 from pathlib import Path
 
 from tools import demo, release
@@ -19,6 +23,13 @@ picture = Image.open(sys.argv[1]).convert("RGB")
 width = int(sys.argv[3])
 picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
 picture.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=8, dither=Image.Dither.FLOYDSTEINBERG).save(sys.argv[2], optimize=True)
+"""
+CROP = """
+import sys
+from PIL import Image
+picture = Image.open(sys.argv[1]).convert("RGB")
+left, top, right, bottom = map(int, sys.argv[3].split(","))
+picture.crop((left, top, right, bottom)).save(sys.argv[2])
 """
 
 
@@ -37,7 +48,26 @@ def run(choice: argparse.Namespace) -> int:
             command = [blender.interpreter, ROOT / "tools" / "rig_picture.py", release.zip_path(), shot / "shot.blend", raw]
             run_quietly(command, "Drawing the rig", extra)
             shrink(raw, PICTURES / "rig.png", 1000)
+        window_pictures(shot / "shot.blend", Path(scratch))
     return 0
+
+
+def window_pictures(blend: Path, scratch: Path) -> None:
+    """Pictures of the add-on in a Blender with a window, where AUTTER_WINDOW names the command that starts one."""
+    command = shlex.split(os.environ.get("AUTTER_WINDOW", ""))
+    if not command:
+        say("    AUTTER_WINDOW names no Blender with a window: the guide's pictures stay as they are")
+        return
+    with step("Working a Blender with a window"), zipfile.ZipFile(release.zip_path()) as file:
+        file.extractall(scratch / "user" / "extensions" / "user_default" / "autter")
+        extra = {"BLENDER_USER_RESOURCES": str(scratch / "user"), "AUTTER_BACKEND_PYTHON": str(BACKEND.interpreter)}
+        words = [*command, "--enable-event-simulate", "--python", ROOT / "tools" / "window_pictures.py", "--", blend, scratch]
+        run_quietly(words, "Working Blender", {**extra, "BLENDER_SECONDS": "900"})
+    places = json.loads((scratch / "places.json").read_text(encoding="utf-8"))
+    for name, (left, bottom, width, height, whole) in places.items():
+        box = ",".join(str(number) for number in (left, whole - bottom - height, left + width, whole - bottom))
+        run_quietly([BACKEND.interpreter, "-c", CROP, scratch / (name + ".png"), scratch / (name + "-cut.png"), box], "Cutting a picture")
+        shrink(scratch / (name + "-cut.png"), PICTURES / (name + ".png"), min(width, 1200))
 
 
 def shrink(source: Path, target: Path, width: int) -> None:

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside a windowed Blender: `session.py SCENARIO SHOT.blend OUT.json`, one scenario by keyboard and mouse alone."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import addon_utils
+import bpy
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import window_driver as driver  # noqa: E402
+
+PACKAGE = "bl_ext.user_default.autter"
+PATIENCE = 240.0  # seconds: a software display and a busy machine
+seen: dict[str, Any] = {}
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def actor() -> bpy.types.Object:
+    return module("actors").require_actor(bpy.context)
+
+
+def begin(blend: str) -> driver.Script:
+    driver.quiet()
+    addon_utils.enable(PACKAGE, default_set=True, persistent=True)
+    yield 0.5
+    bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
+    yield 1.0
+    bpy.context.preferences.system.viewport_aa = "OFF"
+    for area in list(driver.window().screen.areas):  # little to draw: a software display is slow
+        if area.type in ("OUTLINER", "PROPERTIES", "DOPESHEET_EDITOR"):
+            with bpy.context.temp_override(area=area, region=driver.region_of(area)):
+                bpy.ops.screen.area_close()
+            yield 0.3
+    bpy.context.view_layer.objects.active = actor()
+    driver.window().workspace.sequencer_scene = bpy.context.scene
+    yield from driver.open_tab()
+
+
+def keyed() -> set[str]:
+    return set(module("curves").commanded_keys(actor()))
+
+
+def key_and_drag(blend: str) -> driver.Script:
+    """I over an AU slider keys it; dragging it changes its value; ctrl-Z takes both back."""
+    for key in list(keyed()):
+        bpy.ops.autter.free_au(key=key)
+    bpy.ops.ed.undo_push(message="all free")
+    yield 0.5
+    region = driver.region_of(driver.area_of("VIEW_3D"), "UI")
+    found = None
+    yield from driver.move(region.x + region.width * 0.35, region.y + region.height * 0.5)
+    for _ in range(14):
+        driver.event("WHEELDOWNMOUSE", "PRESS")
+        yield 0.05
+    yield 0.5
+    for y in range(region.y + region.height // 2, region.y + 20, -16):  # until an AU lies under the mouse
+        yield from driver.move(region.x + region.width * 0.35, y)
+        yield from driver.press("I")
+        yield 0.2
+        if any(name.startswith("AU") for name in keyed()):
+            found = y
+            break
+    assert found is not None, "no slider was keyed"
+    (name,) = keyed()
+    seen["keyed"] = name
+    before = float(actor()[name])
+    x = region.x + region.width * 0.35
+    driver.event("LEFTMOUSE", "PRESS")
+    yield 0.2
+    for step in range(1, 9):
+        yield from driver.move(x + 8 * step, found)
+    driver.event("LEFTMOUSE", "RELEASE")
+    yield 0.5
+    seen["dragged"] = [before, float(actor()[name])]
+    assert actor()[name] != before, "the drag changed nothing"
+    yield from driver.move(region.x - 200, region.y + region.height * 0.5)
+    for _ in range(4):
+        yield from driver.press("Z", ctrl=True)
+        yield 0.3
+        if not keyed() and abs(float(actor()[name]) - before) < 1e-6:
+            break
+    seen["undone"] = sorted(keyed())
+    assert name not in keyed() and abs(float(actor()[name]) - before) < 1e-6
+
+
+def predict_and_preview(blend: str) -> driver.Script:
+    """Predict and Preview Frame from the search; Blender keeps ticking meanwhile."""
+    prediction = module("prediction")
+    action = prediction.predicted_action(actor())
+    curve_count = len(list(module("compat").iterate_curves(action, action.slots[0])))
+    actor().autter.seed += 1
+    ticks = stalls()
+    yield from driver.search("Predict")
+    yield from driver.until(lambda: bool(module("backend_link").book.open), 20, "the prediction to begin")
+    seen["asked"] = True
+    yield from driver.until(lambda: not module("backend_link").book.open and not module("backend_link").book.finished, PATIENCE, "Predict")
+    assert "Predicted" in module("reports").reports[-1].sentence, module("reports").reports[-1]
+    seen["curves"] = curve_count
+    bpy.context.scene.frame_set(30)
+    yield 0.3
+    yield from driver.search("Preview Frame")
+    yield from driver.until(lambda: module("backdrop").shown_frame(actor()) == 30, PATIENCE, "Preview Frame")
+    seen["longest_stall_ms"] = round(ticks() * 1000)
+    yield from driver.press("RIGHT_ARROW")
+    yield 0.5
+    assert module("backdrop").shown_frame(actor()) is None, "the preview stayed when the playhead moved"
+
+
+def stalls() -> Any:
+    """Measures the longest time between two calls of a timer that wants to be called every 10 ms; a function that tells it."""
+    last, longest = [time.perf_counter()], [0.0]
+
+    def beat() -> float:
+        now = time.perf_counter()
+        longest[0] = max(longest[0], now - last[0])
+        last[0] = now
+        return 0.01
+
+    bpy.app.timers.register(beat)
+
+    def told() -> float:
+        bpy.app.timers.unregister(beat)
+        return longest[0]
+
+    return told
+
+
+def live(blend: str) -> driver.Script:
+    """Live on: an edited key updates the rig by itself."""
+    assert hasattr(bpy.context.scene.autter, "live"), "no Live switch"
+    bpy.context.scene.autter.live = True
+    yield from driver.until(lambda: module("backend_link").state().value == "ready", PATIENCE, "the backend")
+    bpy.context.scene.frame_set(40)
+    place = lambda: module("evaluation").sample_landmarks(actor(), [40]).copy()  # noqa: E731
+    before = place()
+    bpy.ops.autter.key_au(key="AU12", frame=40, value=5.0)
+    bpy.ops.autter.key_au(key="AU26", frame=40, value=4.0)
+    began = time.monotonic()
+    yield from driver.until(lambda: abs(place() - before).max() > 2.0, PATIENCE, "Live")
+    seen["live_seconds"] = round(time.monotonic() - began, 2)
+    bpy.context.scene.autter.live = False
+
+
+def render_and_cancel(blend: str) -> driver.Script:
+    """Render to Sequencer with its dialog and Return; progress and frames as they come; Cancel keeps what is done."""
+    book, takes = module("backend_link").book, module("takes")
+    before = len(takes.strips_in(bpy.context.scene))
+    area = driver.area_of("VIEW_3D")
+    module("consent").give(actor())
+    bpy.context.scene.autter.steps = 8  # slow enough to be cancelled on the way
+    yield from driver.search("Render to Sequencer")
+    yield 0.8
+    seen["dialog"] = True
+    yield from driver.move(area.x + area.width * 0.4, area.y + area.height * 0.5)
+    yield from driver.press("RET")
+    yield from driver.until(lambda: book.running("render") is not None, 30, "the render to begin")
+    yield from driver.until(lambda: book.running("render").done >= 3, PATIENCE, "progress")
+    job = book.running("render")
+    seen["progress"] = [job.done, job.total]
+    yield from driver.until(lambda: "AUtter Render" in bpy.data.images, 60, "a frame of the render")
+    yield from driver.search("Cancel")
+    yield from driver.until(lambda: len(takes.strips_in(bpy.context.scene)) > before, PATIENCE, "the cut take")
+    take = takes.take_of(takes.strips_in(bpy.context.scene)[0])
+    seen["kept"] = take.frames
+    assert take.cut_short and 0 < take.frames < job.total and take.movie.is_file()
+
+
+def open_during_job(blend: str) -> driver.Script:
+    """File > Open while it renders: the result waits, is offered, and comes to its own file when that is opened again."""
+    book = module("backend_link").book
+    module("consent").give(actor())
+    bpy.context.scene.frame_end = 12
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.autter.render("EXEC_DEFAULT")
+    bpy.ops.wm.read_homefile(app_template="", use_factory_startup=False)
+    yield from driver.until(lambda: book.parked, PATIENCE, "the parked result")
+    seen["parked"] = module("takes_state").read(bpy.context).parked[0].text
+    bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
+    yield from driver.until(lambda: not book.parked and not book.finished, 60, "the result to be used")
+    assert any(take.frames == 12 for take in map(module("takes").take_of, module("takes").strips_in(bpy.context.scene)))
+
+
+def quit_during_job(blend: str) -> driver.Script:
+    """Quitting while it renders: Blender ends, and so does the backend."""
+    module("consent").give(actor())
+    bpy.ops.autter.render("EXEC_DEFAULT")
+    book = module("backend_link").book
+    yield from driver.until(lambda: book.running("render") and book.running("render").done >= 1, PATIENCE, "progress")
+    status: list[int] = []
+    client = module("backend_link").current_client()
+    original = client.poll
+
+    def poll() -> list[Any]:
+        events = original()
+        status.extend(int(found.header["pid"]) for found in events if found.kind == "status" and "pid" in found.header)
+        return events
+
+    client.poll = poll
+    client.request_status()
+    yield from driver.until(lambda: status, 30, "the backend's process id")
+    seen["pid"] = status[0]
+
+
+SCENARIOS = {
+    "key_and_drag": key_and_drag,
+    "predict_and_preview": predict_and_preview,
+    "live": live,
+    "render_and_cancel": render_and_cancel,
+    "open_during_job": open_during_job,
+    "quit_during_job": quit_during_job,
+}
+
+
+def script(name: str, blend: str, out: str) -> driver.Script:
+    yield from begin(blend)
+    yield from SCENARIOS[name](blend)
+    Path(out).write_text(json.dumps({"scenario": name, **seen}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    words = sys.argv[sys.argv.index("--") + 1 :]
+    driver.play(script(*words[:3]))
