@@ -165,6 +165,9 @@ def _write_curves(bag: object, motion: Motion) -> None:
             points.foreach_set("interpolation", interpolations)
             points.foreach_set("type", types)
         points.foreach_set("co", keys.ravel())
+        if not fits:  # same frames, linear: there is nothing to sort, and handles have no say
+            curve.update()
+    if fits and channels:  # one of them tells Blender that the action is another
         curve.update()
 
 

@@ -82,6 +82,7 @@ def main(zip_path: str, blend: str, out: str) -> None:
     scene.frame_set(strongest_frame(scene, actor))
     bpy.context.view_layer.objects.active = actor
     bpy.ops.object.mode_set(mode="POSE")
+    bpy.ops.autter.handles(regions={"mouth", "jaw", "brows"}, on=True)
     save(draw(scene, front_camera(scene)), out)
 
 
