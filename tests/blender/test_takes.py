@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -353,3 +354,30 @@ def test_frames_of_a_render_appear(unhurried, ready):
     addon.ticks.tick()
     image = bpy.data.images["AUtter Render"]
     assert tuple(image.size) == (10, 20) and abs(image.pixels[0] - 200 / 255) < 0.01
+
+
+def test_the_panels_draw_takes_and_jobs(unhurried, ready):
+    from test_operators import LayoutDouble
+
+    addon = unhurried
+    for _ in range(2):
+        bpy.ops.autter.render(wait=True)
+    ready.held = True
+    bpy.ops.autter.render()
+    drawn: list[str] = []
+    for name in ("TakesPanel", "QueuePanel"):
+        panel = SimpleNamespace(layout=LayoutDouble(drawn))
+        getattr(addon.panel_takes, name).draw(panel, bpy.context)
+    addon.panel_render.RenderPanel.draw(SimpleNamespace(layout=LayoutDouble(drawn)), bpy.context)
+    addon.panel_exchange.ExchangePanel.draw(SimpleNamespace(layout=LayoutDouble(drawn)), bpy.context)
+    for text in (
+        "take002",
+        "take001",
+        "1-30, seed 0",
+        "autter.render_edited",
+        "autter.compare_takes",
+        "autter.export_job",
+        "autter.capture",
+    ):
+        assert text in drawn, text
+    assert "Ada_take003.mp4: waits its turn" in drawn and "autter.preview_frame" in drawn
