@@ -91,20 +91,25 @@ def neutral_frames(points: FloatArray) -> NDArray[np.bool_]:
     return chosen if chosen.any() else gap <= np.percentile(gap, 20)
 
 
-def clip_motion(mesh: FloatArray, pose: FloatArray) -> ClipMotion:
+def clip_motion(mesh: FloatArray, pose: FloatArray, neutral: FloatArray | None = None) -> ClipMotion:
     """Motion of a tracked clip: ``mesh`` (frames, 478, 3) pixels, ``pose`` (frames, 4, 4) MediaPipe matrices.
 
-    MediaPipe's matrix turns every frame to the front; what it leaves of head motion is fitted to the clip's own
-    neutral face at the stable points.
+    MediaPipe's matrix turns every frame to the front; what it leaves of head motion is fitted to the neutral face at the stable points:
+    to ``neutral`` (478, 3), the person's own from other clips (``neutral_mesh``), or to the clip's own. A person who smiles from beginning
+    to end has no neutral face in the clip.
     """
-    turned = canonical(frontal(mesh, pose), left=263, right=33)
-    target = np.median(turned, axis=0)
+    target = neutral_mesh(mesh, pose) if neutral is None else neutral
     ours = np.asarray(MEDIAPIPE_INDICES)
-    laid = align(turned, target, STABLE_MESH_POINTS)
-    target = laid[neutral_frames(laid[:, ours])].mean(axis=0)
-    target = canonical(target[None], left=263, right=33)[0]
-    laid = align(laid, target, STABLE_MESH_POINTS)[:, ours]
+    laid = align(canonical(frontal(mesh, pose), left=263, right=33), target, STABLE_MESH_POINTS)[:, ours]
     return ClipMotion(neutral=target[ours], motion=laid[..., :2] - target[ours, :2])
+
+
+def neutral_mesh(mesh: FloatArray, pose: FloatArray) -> FloatArray:
+    """A clip's own neutral face (478, 3) in the canonical frame: the mean of the frames with mouth shut and eyes open."""
+    turned = canonical(frontal(mesh, pose), left=263, right=33)
+    laid = align(turned, np.median(turned, axis=0), STABLE_MESH_POINTS)
+    target = laid[neutral_frames(laid[:, np.asarray(MEDIAPIPE_INDICES)])].mean(axis=0)
+    return canonical(target[None], left=263, right=33)[0]
 
 
 def region_scale(neutral: FloatArray) -> FloatArray:

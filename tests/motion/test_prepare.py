@@ -214,11 +214,29 @@ def test_a_tree_like_meads_with_a_cut_inside_and_openface_tables(grid_clip, tmp_
         np.testing.assert_allclose(data["aus"][:, AU_INDEX["AU04"]], 4.5)
         assert float(data["audio_start"]) == pytest.approx(int(data["first_frame"]) / 30) and 45 <= int(data["first_frame"]) <= 47
         assert str(data["emotion"]) == "angry" and int(data["level"]) == 2 and str(data["person"]) == "M003"
+        assert data["person_neutral"].shape == (478, 3), "from the neutral clip"
         length = len(data["landmarks"]) / 30
     voices = clip_voice(out / "M003_front_angry_2_002-2.npz")
     assert len(voices) == pytest.approx(length * 16000, abs=2)
     tracks = load_tracked(out, None)
     assert len(tracks) == 3 and {len(clip.motion) for clip in tracks} <= {27, 28, 29, 33}, "at 25 frames a second"
+
+
+def test_a_smile_from_beginning_to_end_is_seen_beside_the_persons_own_rest():
+    """A whole clip with one expression: with the person's neutral face it is motion, without it is taken for the face itself."""
+    from backend.motion.canonical import clip_motion, neutral_mesh
+    from bridge.landmarks import MEDIAPIPE_INDICES, MOUTH_CORNER_LEFT
+
+    random = np.random.default_rng(0)
+    rest = random.normal(0, 40, (478, 3))
+    rest[263, :2], rest[33, :2] = (50, 0), (-50, 0)
+    smiling = rest.copy()
+    smiling[MEDIAPIPE_INDICES[MOUTH_CORNER_LEFT], 1] -= 10
+    pose = np.repeat(np.eye(4, dtype=np.float32)[None], 8, 0)
+    calm, smile = (np.repeat(points[None], 8, 0).astype(np.float32) for points in (rest, smiling))
+    known = neutral_mesh(calm, pose)
+    assert clip_motion(smile, pose, known).motion[:, MOUTH_CORNER_LEFT, 1].mean() == pytest.approx(-0.1, abs=0.01)
+    assert np.abs(clip_motion(smile, pose).motion).max() < 1e-3
 
 
 def test_one_source_can_be_named_by_hand():

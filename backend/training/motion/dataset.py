@@ -118,9 +118,10 @@ def tracked_clip(path: Path, samples: FloatArray) -> Clip | None:
     with np.load(path, allow_pickle=False) as data:
         fps = Fraction(*np.atleast_1d(data["fps"]).astype(int).tolist())
         mesh, pose, aus = (at_rate(data[name], fps, Fraction(MOTION_RATE)) for name in ("mesh", "pose", "aus"))
+        neutral = data["person_neutral"] if "person_neutral" in data.files else None
     if not (np.isfinite(mesh).all() and np.isfinite(pose).all()):
         return None
-    taken = clip_motion(mesh, pose)
+    taken = clip_motion(mesh, pose, neutral)
     scale = region_scale(taken.neutral)
     motion = taken.motion / scale
     aus = aus.astype(np.float32).copy()

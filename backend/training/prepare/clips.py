@@ -8,10 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from backend.motion.canonical import neutral_mesh
+from backend.portrait.action_units import resting_face
 from backend.training.prepare.pieces import SHORTEST_PIECE, LeftOut, find_pieces, look_at
-from backend.training.prepare.prepared import ClipReport, finished_report, write_piece, write_report
+from backend.training.prepare.prepared import ClipReport, RestingFace, finished_report, write_piece, write_report
 from backend.training.prepare.sources import Source
 from backend.video.read import probe_video
 from bridge.faults import Fault
@@ -36,7 +37,7 @@ def prepare_all(
     out.mkdir(parents=True, exist_ok=True)
     counts = {"written": 0, "kept": 0, "without_face": 0, "unusable": 0}
     reports: list[ClipReport] = []
-    resting: dict[str, list[NDArray[np.float32]]] = {}
+    resting: dict[str, list[RestingFace]] = {}
     for index, source in enumerate(sources):
         report = finished_report(out, source)
         if report is not None:
@@ -47,14 +48,14 @@ def prepare_all(
             if tell is not None and (report.fault or report.left_out or report.notes):
                 tell(report.line)
         if source.at_rest:
-            resting.setdefault(source.person, []).extend(_resting_readings(out, report))
+            resting.setdefault(source.person, []).extend(_resting_faces(out, report))
         reports.append(report)
         if progress is not None:
             progress(index + 1, len(sources), source.name)
     return counts, reports
 
 
-def prepare_clip(source: Source, out: Path, resting: NDArray[np.float32] | None, silent_clips: bool, shortest: float) -> ClipReport:
+def prepare_clip(source: Source, out: Path, resting: RestingFace | None, silent_clips: bool, shortest: float) -> ClipReport:
     """Tracks one clip and writes its pieces and its report; what goes wrong with the clip is in the report."""
     report = ClipReport(source.name, str(source.video), source.video.stat().st_size)
     try:
@@ -67,7 +68,7 @@ def prepare_clip(source: Source, out: Path, resting: NDArray[np.float32] | None,
     return report
 
 
-def _into(report: ClipReport, source: Source, out: Path, resting: NDArray[np.float32] | None, silent_clips: bool, shortest: float) -> None:
+def _into(report: ClipReport, source: Source, out: Path, resting: RestingFace | None, silent_clips: bool, shortest: float) -> None:
     with_sound = source.audio != source.video or probe_video(source.video).has_audio
     if not with_sound and not silent_clips:
         raise Fault("audio-missing", "The video has no sound, and no sound file of its name lies beside it.")
@@ -81,7 +82,7 @@ def _into(report: ClipReport, source: Source, out: Path, resting: NDArray[np.flo
         raise Fault("no-piece", f"No stretch of {shortest:g} s shows one face alone: {_reasons(left_out)}.")
     for number, piece in enumerate(pieces):
         name = source.name if len(pieces) == 1 else f"{source.name}-{number + 1}"
-        origin, _ = write_piece(out / f"{name}.npz", piece.tracked(fps, size), source, piece.first, resting, with_sound)
+        origin = write_piece(out / f"{name}.npz", piece.tracked(fps, size), source, piece.first, resting, with_sound)
         report.pieces.append(name)
         report.used_seconds += float((piece.last - piece.first) / fps)
         lost = sum(reading is None for reading in piece.readings)
@@ -107,17 +108,19 @@ def _outcome(report: ClipReport) -> str:
     return "without_face" if "face" in report.fault.lower() and not report.pieces else "unusable"
 
 
-def _resting(known: dict[str, list[NDArray[np.float32]]], source: Source) -> NDArray[np.float32] | None:
-    """The person's resting reading from neutral clips; None (the clip's own) where none were seen or this is one of them."""
-    readings = known.get(source.person, []) if source.person and not source.at_rest else []
-    return np.median(np.stack(readings), axis=0).astype(np.float32) if readings else None
+def _resting(known: dict[str, list[RestingFace]], source: Source) -> RestingFace | None:
+    """The person at rest, from neutral clips; None (the clip's own) where none were seen or this is one of them."""
+    faces = known.get(source.person, []) if source.person and not source.at_rest else []
+    if not faces:
+        return None
+    readings, meshes = np.stack([face.reading for face in faces]), np.stack([face.mesh for face in faces])
+    return RestingFace(np.median(readings, axis=0).astype(np.float32), np.median(meshes, axis=0).astype(np.float32))
 
 
-def _resting_readings(out: Path, report: ClipReport) -> list[NDArray[np.float32]]:
-    from backend.portrait.action_units import resting_face
-
-    readings = []
+def _resting_faces(out: Path, report: ClipReport) -> list[RestingFace]:
+    """What the pieces of a neutral clip say of the person at rest."""
+    faces = []
     for piece in report.pieces:
         with np.load(out / f"{piece}.npz", allow_pickle=False) as data:
-            readings.append(resting_face(data["blendshapes"]))
-    return readings
+            faces.append(RestingFace(resting_face(data["blendshapes"]), neutral_mesh(data["mesh"], data["pose"])))
+    return faces

@@ -51,24 +51,29 @@ class ClipReport:
         return used + (f"; left out: {lost}" if lost else "") + "".join(f"; {note}" for note in self.notes)
 
 
-def write_piece(
-    target: Path, tracked: TrackedVideo, source: Source, first: int, resting: FloatArray | None, with_sound: bool
-) -> tuple[str, FloatArray]:
-    """Writes one npz; the origin of its AUs and the clip's resting reading (52,).
+@dataclass(frozen=True)
+class RestingFace:
+    """A person at rest, from clips without emotion. ``reading``: (52,) blendshapes. ``mesh``: (478, 3) in the canonical frame."""
+
+    reading: FloatArray
+    mesh: FloatArray
+
+
+def write_piece(target: Path, tracked: TrackedVideo, source: Source, first: int, resting: RestingFace | None, with_sound: bool) -> str:
+    """Writes one npz; the origin of its AUs.
 
     landmarks (n, 162, 2), mesh (n, 478, 3), pose (n, 4, 4), blendshapes (n, 52), aus (n, 18) 0..5 with the resting face taken off, found
     (n,), fps (numerator, denominator), size (width, height), video and audio paths, first_frame and audio_start (seconds) of row 0 in them,
-    au_source, person, emotion, level.
+    au_source, person, emotion, level; person_neutral (478, 3), canonical, where ``resting`` is known: the clip's own may smile.
     """
-    from backend.portrait.action_units import resting_face
-
     start = float(first / tracked.fps)
-    aus = estimate_aus(tracked.blendshapes, resting)
+    aus = estimate_aus(tracked.blendshapes, None if resting is None else resting.reading)
     origin = "estimated"
     if source.table is not None:
         values, given = read_au_csv(source.table, first + len(aus), tracked.fps)
         aus = np.where(given[first:], values[first:], aus).astype(np.float32)
         origin = source.table.name
+    known: dict[str, Any] = {} if resting is None else {"person_neutral": resting.mesh}
     with written_beside(target) as partial, partial.open("wb") as file:
         np.savez(
             file,
@@ -89,8 +94,9 @@ def write_piece(
             person=source.person,
             emotion=source.emotion,
             level=np.int64(source.level),
+            **known,
         )
-    return origin, resting_face(tracked.blendshapes)
+    return origin
 
 
 def is_prepared(path: Path) -> bool:
