@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from drawn_faces import drawn_face, drawn_points
 
+from backend.synthesis.small import teeth
 from backend.synthesis.small.conditions import to_picture, to_signed
 from backend.synthesis.small.crop import Crop, resized, shot_crop
 from backend.synthesis.small.mouth import MouthInterior
@@ -20,7 +21,7 @@ from backend.synthesis.small.paste import Paste
 from backend.synthesis.small.raster import face_gate, landmark_raster
 from backend.synthesis.small.sampler import sample, shot_noise, step_times
 from backend.synthesis.small.warp import GRID, apply_field, landmark_warp, node_centres
-from bridge.landmarks import REGIONS
+from bridge.landmarks import CHIN, REGIONS
 
 pytestmark = pytest.mark.unit
 
@@ -147,11 +148,39 @@ def test_parted_lips_get_a_dark_interior_and_shut_ones_nothing() -> None:
     drawn = mouth(picture, parted)
     inner = parted[list(REGIONS["lips_inner"])] * 256
     x, low, high = int(inner[:, 0].mean()), inner[:, 1].min(), inner[:, 1].max()
-    middle = to_picture(drawn)[int((low + 2 * high) / 3), x].mean()
-    assert middle < 0.7 * mouth.skin.mean()
+    assert mouth.light.min() > 150  # the whites of the drawn eyes are 250
+    rows = to_picture(drawn)[int(low) + 1 : int(high), x].mean(-1)
+    assert rows.min() < 0.5 * mouth.light.mean()
     outside = np.ones((256, 256), bool)
     outside[int(low) - 6 : int(high) + 7, int(inner[:, 0].min()) - 6 : int(inner[:, 0].max()) + 7] = False
     assert (to_picture(drawn)[outside] == portrait[outside]).all()
+
+
+def test_upper_teeth_hang_on_the_skull_and_lower_ones_on_the_jaw() -> None:
+    portrait = drawn_face(drawn_points(), 256)
+    mouth = MouthInterior(portrait, drawn_points(), 1.0)
+    edges = []
+    for opening in (0.10, 0.16):
+        points = drawn_points(opening=opening)
+        points[CHIN, 1] += opening
+        points[list(REGIONS["lips_inner"]), 1] += opening / 2  # the upper lip stays, the lower one goes down
+        picture = to_picture(mouth(to_signed(portrait), points))
+        inner = points[list(REGIONS["lips_inner"])] * 256
+        column = picture[int(inner[:, 1].min()) : int(inner[:, 1].max()), int(inner[:, 0].mean()) + 4].mean(-1)
+        first = int(np.argmax(column > 0.4 * mouth.light.mean()))
+        biting = first + int(np.argmax(column[first:] < 0.3 * mouth.light.mean()))
+        assert biting > first > 0
+        edges.append((int(inner[:, 1].min()) + biting, int(inner[:, 1].min()) + int(np.flatnonzero(column < 0.3 * mouth.light.mean())[-1])))
+    assert abs(edges[0][0] - edges[1][0]) <= 1
+    assert edges[1][1] > edges[0][1] + 6
+
+
+def test_rows_of_teeth_are_even_and_their_edges_face_each_other() -> None:
+    upper, lower = teeth.row(True), teeth.row(False)
+    for drawing in (upper, lower):
+        assert np.abs(drawing - drawing[:, ::-1]).max() < 1e-4 and 0 <= drawing.min() and drawing.max() <= 1
+    assert upper[-1, :, 3].max() < 0.05 and lower[0, :, 3].max() < 0.05
+    assert upper[:, :, 3].sum() > lower[:, :, 3].sum() * 0.8
 
 
 def test_a_portrait_with_an_open_mouth_keeps_its_own() -> None:

@@ -44,7 +44,7 @@ class TrainingConfig:
     decay_share: float = 0.22
     warm_up_steps: int = 150
     perceptual_from: float = 0.55  # share of the run; 1 and more: never
-    adversarial_from: float = 0.85
+    adversarial_from: float = 1.0  # the discriminator needs hours more than a run of this length has; off until it pays
     rollout: int = 3  # frames of its own that the network builds on, in the last part of a run that looks at the frame before
     ema: float = 0.9985
     clip_gradient: float = 1.0
