@@ -15,6 +15,7 @@ from backend.motion.contact import uncrossed
 from backend.motion.face import reference_face
 from backend.motion.head import posed_head
 from backend.motion.neutralise import neutral_shift
+from backend.motion.picture_contact import settled
 from backend.speech.features import speech_features
 from backend.speech.rows import ArrayRows, Energy
 from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES
@@ -70,7 +71,31 @@ class Retargeter:
         """
         moved = np.zeros((len(motion), *self._neutral.shape), np.float32)
         moved[..., :2] = motion * self._scale
-        return posed_landmarks(self._placed, _touching(self._neutral, moved) + self._shift, pose)
+        placed = self._placed
+        points = posed_landmarks(placed, _touching(self._neutral, moved) + self._shift, limited(pose, placed.turn))
+        return settled(points, placed.landmarks, placed.unit)
+
+
+def limited(pose: FloatArray, turn: FloatArray) -> FloatArray:
+    """Head poses (frames, 6) that do not turn a portrait, which itself is turned by ``turn`` (3, 3), out of sight.
+
+    Yaw and pitch together with the portrait's own are exact up to 50 and 35 degrees and then bend towards 65 and 50: beyond, half of
+    the face is behind the other. A frontal portrait follows keys up to there to the letter.
+    """
+    facing = -turn[:, 2].astype(np.float64)
+    own = np.degrees([np.arctan2(facing[0], -facing[2]), np.arctan2(-facing[1], np.hypot(facing[0], facing[2]))])
+    result = np.array(pose, np.float32)
+    for channel, (exact, most) in enumerate(((50.0, 65.0), (35.0, 50.0))):
+        exact = max(exact, abs(own[channel]))  # the portrait as it is is always possible
+        bent = _bent(own[channel] + result[:, channel].astype(np.float64), exact, max(most, exact + 5.0)) - own[channel]
+        beyond = np.abs(own[channel] + result[:, channel]) > exact
+        result[:, channel] = np.where(beyond, bent, result[:, channel])
+    return result
+
+
+def _bent(angles: NDArray[np.float64], exact: float, most: float) -> NDArray[np.float64]:
+    over = np.maximum(np.abs(angles) - exact, 0.0)
+    return np.sign(angles) * (np.minimum(np.abs(angles), exact) + (most - exact) * np.tanh(over / (most - exact)))
 
 
 def retarget(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,10 +11,10 @@ import pytest
 from motion_faces import babble, portrait
 
 from backend.motion.face import reference_face
-from backend.motion.measures import lip_gap
-from backend.motion.retarget import placed_face, retarget
+from backend.motion.measures import lid_opening, lip_gap
+from backend.motion.retarget import head_rotation, limited, placed_face, retarget
 from bridge.facs import AU_INDEX
-from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, NOSE_TIP
+from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES, NOSE_TIP, REGIONS
 from bridge.shot import MotionSettings
 
 pytestmark = pytest.mark.unit
@@ -115,3 +116,71 @@ def test_a_face_is_put_together_again_from_its_parts():
     again = placed.frontal @ placed.turn.T * placed.unit
     seen = placed.landmarks
     np.testing.assert_allclose(again[:, :2] - again[0, :2], seen - seen[0], atol=0.05)
+
+
+def test_an_eye_caught_in_a_blink_is_opened_and_a_narrow_one_is_left_alone():
+    blink = reference_face().fields[AU_INDEX["AU45"], :, :2]
+    open_height = lid_opening(portrait().landmarks)
+    for share, reading in ((0.45, 0.32), (0.85, 0.58)):
+        face = portrait(motion=share * blink, blendshapes={"eyeBlinkLeft": reading, "eyeBlinkRight": reading})
+        opened = lid_opening(track(face, np.zeros((1, 162, 2), np.float32))[0])
+        assert lid_opening(face.landmarks) < 0.65 * open_height and opened == pytest.approx(open_height, rel=0.25)
+    narrow = portrait(motion=0.3 * blink, blendshapes={"eyeBlinkLeft": 0.12, "eyeBlinkRight": 0.12})
+    np.testing.assert_array_equal(track(narrow, np.zeros((1, 162, 2), np.float32))[0], narrow.landmarks)
+
+
+def test_frontal_portraits_follow_keys_to_the_letter_and_turned_ones_stay_in_sight():
+    poses = np.concatenate([head(1, yaw=yaw, pitch=pitch) for yaw in (-30, 0, 30) for pitch in (-20, 0, 20)])
+    for own in ((0.0, 0.0, 0.0), (-18.0, 10.0, 0.0)):
+        np.testing.assert_array_equal(limited(poses, head_rotation(np.array([own]))[0]), poses)
+    turned = limited(poses, head_rotation(np.array([(45.0, 0.0, 0.0)]))[0])
+    assert turned[-1, 0] < 22 and turned[-1, 0] + 45 < 65
+    np.testing.assert_array_equal(turned[:6], poses[:6])  # back towards the front, and as it is
+    growing = limited(np.concatenate([head(1, yaw=yaw) for yaw in range(-180, 181)]), head_rotation(np.array([(30.0, 0, 0)]))[0])[:, 0]
+    assert (np.diff(growing) >= 0).all() and np.abs(growing + 30).max() <= 65
+
+
+COMMANDS = [
+    {"AU45": 5.0},
+    {"AU12": 5.0, "AU06": 5.0},
+    {"AU23": 5.0, "AU17": 5.0},
+    {"AU26": 5.0, "AU25": 5.0},
+    {"AU12": 5.0, "AU15": 5.0, "AU20": 5.0, "AU17": 5.0, "AU28": 5.0, "AU45": 5.0},
+    {"AU10": 5.0, "AU25": 5.0, "AU45": 4.0},
+]
+
+
+@pytest.mark.parametrize("own", [(0.0, 0.0, 0.0), (45.0, 0.0, 0.0), (-45.0, 8.0, 5.0), (0.0, 20.0, 0.0)])
+@pytest.mark.parametrize("shape", ["plain", "child", "long", "cartoon"])
+def test_lids_and_lips_never_pass_through_each_other(own, shape):
+    turn = head_rotation(np.array([own]))[0]
+    points = reference_face().neutral.astype(np.float64) * {"child": [1.15, 0.85, 1.0], "long": [0.8, 1.2, 1.0]}.get(shape, [1, 1, 1])
+    if shape == "cartoon":
+        for side in ("left", "right"):
+            eye = list(REGIONS[f"eye_{side}"])
+            points[eye] = points[eye].mean(axis=0) + 1.7 * (points[eye] - points[eye].mean(axis=0))
+        lips = list(REGIONS["lips_outer"] + REGIONS["lips_inner"])
+        points[lips] = points[lips].mean(axis=0) + 0.6 * (points[lips] - points[lips].mean(axis=0))
+    mesh = np.zeros((478, 3))
+    mesh[list(MEDIAPIPE_INDICES)] = points @ turn.T * 120.0 + [300.0, 320.0, 0.0]
+    face = replace(portrait(own), landmarks=mesh[list(MEDIAPIPE_INDICES), :2].astype(np.float32), mesh=mesh.astype(np.float32))
+    poses = np.concatenate([head(1, yaw=yaw, pitch=pitch, roll=10) for yaw in (-30, -15, 0, 15, 30) for pitch in (-20, 0, 20)])
+    unit = np.linalg.norm(face.landmarks[EYE_OUTER_LEFT] - face.landmarks[EYE_OUTER_RIGHT])
+    for aus in COMMANDS:
+        values = np.zeros((len(poses), 18), np.float32)
+        for key, value in aus.items():
+            values[:, AU_INDEX[key]] = value
+        made = track(face, reference_face().displaced(values), poses)
+        # Three-quarter portraits that turn further away show half a face: there a little may cross.
+        assert deepest_crossing(made, face.landmarks, unit) < (0.12 if abs(own[0]) > 30 else 0.03), aus
+
+
+def deepest_crossing(points, rest, unit) -> float:
+    """How far an upper point lies under the line that it faces, more than in the portrait, in inter-ocular distances."""
+    from backend.motion.picture_contact import _FACINGS, _overlaps
+
+    worst = 0.0
+    for facing in _FACINGS:
+        (under, over, _), allowed = _overlaps(points, facing, unit), _overlaps(rest[None], facing, unit)
+        worst = max(worst, float((under - np.maximum(allowed[0], 0)).max()), float((over - np.maximum(allowed[1], 0)).max()))
+    return worst / unit
