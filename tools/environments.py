@@ -41,7 +41,7 @@ class Environment:
         return [ROOT / "requirements" / name for name in self.locks]
 
 
-BACKEND = Environment("backend", ROOT / ".venv", "3.11", ("backend.txt", "test.txt"), "torch, mediapipe, av, pytest")
+BACKEND = Environment("backend", ROOT / ".venv", "3.11", ("backend.txt", "sd15.txt", "test.txt"), "torch, mediapipe, av, diffusers, pytest")
 
 
 def blender(version: str, python: str) -> Environment:
