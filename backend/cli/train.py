@@ -13,11 +13,11 @@ STAGES = {
     "au-regressor": ("backend.training.motion.au_regressor",),
     "lip-expert": ("backend.training.motion.lip_expert",),
     "small": ("backend.training.small.command", "backend.training.small"),
-    "sd15": (),
+    "sd15": ("backend.training.sd15.command",),
 }
 _HELP = (
     "motion: voice and Action Units to landmarks; au-regressor, lip-expert: what judges its motion in training, trained first; "
-    "small: landmarks to pictures"
+    "small: landmarks to pictures; sd15: the same with Stable Diffusion, in two steps"
 )
 
 

@@ -81,19 +81,19 @@ def store_folder() -> Path:
     return paths.models_dir() / "sd15"
 
 
-def find_part(key: str) -> FoundPart | None:
-    """A part with all its files, or None."""
+def find_part(key: str, own: Path | None = None) -> FoundPart | None:
+    """A part with all its files, or None. ``own``: in place of the folder that ``AUTTER_SD15`` names."""
     part = PARTS[key]
-    for folder, own in _folders(part):
+    for folder, is_own in _folders(part, own or own_folder()):
         files = _files_in(part, folder)
         if files is not None:
-            return FoundPart(part, folder, files, own)
+            return FoundPart(part, folder, files, is_own)
     return None
 
 
-def missing_parts(chosen: WeightSet) -> list[Part]:
+def missing_parts(chosen: WeightSet, own: Path | None = None) -> list[Part]:
     """The parts of a set that are not there, the ones that can be done without included."""
-    return [PARTS[key] for key in chosen.parts if find_part(key) is None]
+    return [PARTS[key] for key in chosen.parts if find_part(key, own) is None]
 
 
 def weight_set(key: str) -> WeightSet:
@@ -103,33 +103,33 @@ def weight_set(key: str) -> WeightSet:
     return WEIGHT_SETS[key]
 
 
-def find_weights(key: str = "") -> Weights:
-    """A complete set: the one asked for, or the first that is complete, in the catalogue's order.
+def find_weights(key: str = "", own: Path | None = None) -> Weights:
+    """A complete set: the one asked for, or the first that is complete, in the catalogue's order. ``own``: see ``find_part``.
 
     Raises Fault ``weights-unknown``, or ``weights-missing``, which says what is missing, how large it is and where to put it.
     """
     candidates = [weight_set(key)] if key else list(WEIGHT_SETS.values())
     for chosen in candidates:
-        if not [part for part in missing_parts(chosen) if part.needed]:
-            return _collected(chosen)
+        if not [part for part in missing_parts(chosen, own) if part.needed]:
+            return _collected(chosen, own)
     raise _missing_fault(min(candidates, key=lambda chosen: sum(part.needed for part in missing_parts(chosen))))
 
 
-def unet_config_file() -> Path | None:
+def unet_config_file(own: Path | None = None) -> Path | None:
     """A configuration of the UNet that differs from Stable Diffusion 1.5's, where the user's folder or the store has one."""
-    for root in filter(None, (own_folder(), store_folder())):
+    for root in filter(None, (own or own_folder(), store_folder())):
         for name in _UNET_CONFIGS:
             if (root / name).is_file():
                 return root / name
     return None
 
 
-def _collected(chosen: WeightSet) -> Weights:
-    found = {key.rpartition(".")[2]: part for key in chosen.parts if (part := find_part(key)) is not None}
+def _collected(chosen: WeightSet, own: Path | None) -> Weights:
+    found = {key.rpartition(".")[2]: part for key in chosen.parts if (part := find_part(key, own)) is not None}
     for part in found.values():
         if not part.own:
             check_sizes(part)
-    return Weights(chosen, found, unet_config_file())
+    return Weights(chosen, found, unet_config_file(own))
 
 
 def check_sizes(found: FoundPart) -> None:
@@ -156,8 +156,7 @@ def _missing_fault(chosen: WeightSet) -> Fault:
     return Fault("weights-missing", sentence, hint)
 
 
-def _folders(part: Part) -> Iterator[tuple[Path, bool]]:
-    own = own_folder()
+def _folders(part: Part, own: Path | None) -> Iterator[tuple[Path, bool]]:
     for root, is_own in ((own, True), (store_folder(), False)):
         if root is not None:
             yield from ((root / name, is_own) for name in part.folders)
