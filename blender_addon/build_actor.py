@@ -104,7 +104,7 @@ def add_animated_properties(owner: bpy.types.Object, properties: tuple[AnimatedP
         owner[item.key] = float(item.default)
         owner.id_properties_ui(item.key).update(
             min=item.minimum, max=item.maximum, soft_min=item.minimum, soft_max=item.maximum,
-            default=item.default, description=item.tooltip, precision=2, step=0.1,
+            default=item.default, description=item.tooltip, precision=1 if item in SIDE_PROPERTIES else 2, step=0.1,
         )  # fmt: skip
         owner.property_overridable_library_set(item.data_path, True)
 

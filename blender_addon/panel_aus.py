@@ -76,8 +76,8 @@ def _draw_channel(column: bpy.types.UILayout, actor: bpy.types.Object, channel: 
     row.prop(actor, f'["{channel.key}"]', text=channel.label, slider=channel.key.startswith("AU"))
     if sides and channel.side:
         side = row.row(align=True)
-        side.ui_units_x = 3.5
-        side.prop(actor, f'["{channel.side}"]', text="R-L", slider=True)
+        side.ui_units_x = 2.6
+        side.prop(actor, f'["{channel.side}"]', text="", slider=True)
     note = row.row(align=True)
     note.ui_units_x = 1.6
     note.alignment = "CENTER"
