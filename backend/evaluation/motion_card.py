@@ -38,6 +38,9 @@ def page(card: dict[str, Any]) -> str:
         "Make the data first: `python -m backend prepare --layout grid --clips FOLDER` and `python -m backend prepare --layout actors`.",
         "",
     ]
+    if training.get("before"):
+        commands = " and ".join(f"`{command}`" for command in training["before"])
+        lines += [f"Then the experts that judge its motion (their weights and cards lie in `experts/`): {commands}.", ""]
     lines += _figures(card["figures"]) if "figures" in card else []
     lines += ["## Limits", ""] + [f"- {limit}" for limit in card["limits"]] + [""]
     return "\n".join(lines)

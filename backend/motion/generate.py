@@ -45,7 +45,7 @@ Progress = Callable[[int, int, str], None]
 
 _BLINK = AU_INDEX["AU45"]
 _CHUNK = 1600  # frames at 25 a second made together: bounds the memory of long shots
-_TEMPERATURE = 0.7  # of the prior at full variation: warmer takes fall out of step with the voice
+_TEMPERATURE = 0.4  # of the prior at full variation: warmer takes fall out of step with the voice
 
 
 @dataclass(frozen=True)

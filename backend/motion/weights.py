@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 DEFAULT_WEIGHTS = WEIGHTS_FOLDER / "motion.safetensors"
+EXPERTS_FOLDER = WEIGHTS_FOLDER / "experts"  # what judges generated motion in training
 
 
 def load_model(path: Path | None = None) -> MotionModel:

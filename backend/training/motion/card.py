@@ -50,6 +50,7 @@ def card(trainer: Trainer, variant: str, counts: dict[str, int], note: str = "")
         "licence": "CC BY 4.0; credit GRID (Cooke et al. 2006) and AUtter",
         "data": DATA_CREDITS,
         "training": {
+            "before": ["python -m backend train au-regressor", "python -m backend train lip-expert"],
             "command": "python -m backend train motion",
             "seconds": round(trainer.seconds),
             "steps": trainer.step,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backend.motion.weights import EXPERTS_FOLDER
 from bridge.faults import Fault
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=None, help="updates (default 2700)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--experts", type=Path, default=Path("work/train/experts"), help="folder of `train au-regressor` and `train lip-expert`"
+        "--experts", type=Path, default=EXPERTS_FOLDER, help="folder that `train au-regressor` and `train lip-expert` wrote"
     )
     parser.add_argument("--without-experts", action="store_true", help="train without their terms")
     parser.add_argument(

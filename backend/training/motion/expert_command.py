@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backend.motion.weights import EXPERTS_FOLDER
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -25,7 +27,7 @@ def add_expert_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that both experts have."""
     parser.add_argument("--grid", type=Path, default=Path("work/data/grid"), help="prepared clips of real speakers")
     parser.add_argument("--actors", type=Path, default=Path("work/data/actors_motion"), help="prepared clips of synthetic actors")
-    parser.add_argument("--out", type=Path, default=Path("work/train/experts"), help="folder for the weights and their card")
+    parser.add_argument("--out", type=Path, default=EXPERTS_FOLDER, help="folder for the weights and their card")
     parser.add_argument("--variant", choices=("full", "tiny"), default="full", help="tiny: seconds, for trials")
     parser.add_argument("--steps", type=int, default=None, help="updates (default 700)")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The frozen experts that judge generated motion in training: a reader of Action Units and a judge of lips against voice.
 
-Both are small, trained first by their own commands, and kept beside the run as safetensors with a model card. They are not part of
-what is shipped: only training uses them.
+Both are small, trained first by their own commands, and kept as safetensors (half precision) with a model card. Only training uses them.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from backend.speech.features import BANDS, COLUMNS_PER_FRAME, FEATURES
 from bridge.faults import Fault
 from bridge.landmarks import CHIN, REGIONS
 
-EXPERTS_FOLDER = Path("work/train/experts")
 _LIP_POINTS = sorted({*REGIONS["lips_outer"], *REGIONS["lips_inner"], CHIN})
 _LIP_COLUMNS = [2 * point + axis for point in _LIP_POINTS for axis in (0, 1)]
 _HEARD = 0.0  # scaled energy above which a frame counts as speech: 4.5 nepers of power under the loud parts
@@ -185,7 +183,7 @@ def save_expert(expert: Expert, path: Path, card: dict[str, Any]) -> dict[str, A
 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in expert.state_dict().items()}, partial)
+    save_file({name: tensor.half().contiguous() for name, tensor in expert.state_dict().items()}, partial)
     partial.chmod(0o644)
     full = {
         **card,
@@ -195,8 +193,31 @@ def save_expert(expert: Expert, path: Path, card: dict[str, Any]) -> dict[str, A
         "configuration": asdict(expert.config),
     }
     path.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(_page(full), encoding="utf-8")
     os.replace(partial, path)
     return full
+
+
+def _page(card: dict[str, Any]) -> str:
+    """The card to read."""
+    training = card["training"]
+    lines = [f"# {card['name']}", "", card["purpose"] + ".", "", f"- File: `{card['file']}`, {card['parameters'] / 1e6:.2f} M parameters"]
+    lines += [f"- sha256: `{card['sha256']}`", f"- Licence: {card['licence']}", "", "## Data", ""]
+    lines += [f"- {data['name']} ({data['licence']}). {data['credit']}." for data in card["data"]]
+    lines += [
+        "",
+        "## Training",
+        "",
+        f"`{training['command']}`: {card['configuration']['steps']} updates, seed {card['configuration']['seed']},",
+    ]
+    lines += [
+        f"{training['tracked_clips']} tracked and {training['actor_clips']} actor clips.",
+        "",
+        "## Figures, on clips not trained on",
+        "",
+    ]
+    lines += [f"- {name}: {value:.3f}" for name, value in card["figures"].items()]
+    return "\n".join([*lines, "", "## Limits", "", *(f"- {limit}." for limit in card["limits"]), ""])
 
 
 def load_expert(kind: str, folder: Path) -> Expert:
@@ -213,5 +234,5 @@ def load_expert(kind: str, folder: Path) -> Expert:
     if hashlib.sha256(path.read_bytes()).hexdigest() != card["sha256"]:
         raise Fault("weights-mismatch", f"{path.name} is not the file that its model card describes.", "Train it again.")
     expert = KINDS[kind](ExpertConfig(**card["configuration"]))
-    expert.load_state_dict(load_file(path))
+    expert.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
     return expert.eval().requires_grad_(False)
