@@ -44,7 +44,8 @@ def write_page(weights: Path) -> None:
     lines += [f"{card['parameters']:,} parameters, {card['bytes'] / 1e6:.1f} MB in half precision, sha256 `{card['sha256']}`.", ""]
     lines += ["## Data and credits", ""]
     for name, counts in card.get("data", {}).items():
-        lines.append(f"- `{name}`: {counts['training']} clips to train on, {counts['validation']} held out")
+        spared = f", {counts['choosing']} kept for choosing settings" if counts.get("choosing") else ""
+        lines.append(f"- `{name}`: {counts.get('training', 0)} clips to train on, {counts.get('validation', 0)} held out{spared}")
     lines += [f"- {credit}" for credit in card.get("credits", [])]
     lines += ["", f"Licence of the weights: {card.get('licence', '')}.", "", "## Training", ""]
     lines.append(f"`{card.get('command', '')}`, seed {card.get('seed')}: {card.get('minutes')} minutes, {card.get('images')} images.")

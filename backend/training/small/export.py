@@ -27,16 +27,26 @@ LIMITS = (
 )
 
 
+PARTS = ("training", "validation", "choosing")
+
+
+def _part(clip: FaceClip) -> str:
+    """What a clip is used for."""
+    from .cache import for_choosing
+
+    return "validation" if clip.validation else "choosing" if for_choosing(clip) else "training"
+
+
 def export_run(trainer: Trainer, clips: list[FaceClip], weights: Path) -> dict[str, Any]:
     """Writes the averaged network and its card; returns the card's content."""
-    counts = Counter((clip.dataset, "validation" if clip.validation else "training") for clip in clips)
+    counts = Counter((clip.dataset, _part(clip)) for clip in clips)
     used = sorted({clip.dataset for clip in clips})
     card: dict[str, Any] = {
         "name": "small",
         "purpose": "stage 2, tier small: repaints a warped portrait (lips, teeth, lids, shading)",
         "trained": trainer.steps > 0,
         "licence": "GPL-3.0-or-later, as the project",
-        "data": {name: {part: counts[(name, part)] for part in ("training", "validation")} for name in used},
+        "data": {name: {part: counts[(name, part)] for part in PARTS if counts[(name, part)]} for name in used},
         "credits": [CREDITS[name] for name in used if name in CREDITS],
         "command": "python -m backend train small",
         "seed": trainer.config.seed,
