@@ -113,7 +113,7 @@ def _frame_of(motion: FloatArray, moment: str) -> int:
 
 def _drawn_row(faces: Sequence[FloatArray]) -> Picture:
     """The faces as lines, the first in grey under each."""
-    square = square_of(reference_face().neutral[:, :2], 0.1)
+    square = square_of(np.stack([reference_face().neutral[:, :2], *faces]), 0.08)
     panels = []
     for points in faces:
         panel = np.full((SIDE, SIDE, 3), PAPER, np.uint8)
@@ -124,7 +124,7 @@ def _drawn_row(faces: Sequence[FloatArray]) -> Picture:
 
 
 def _portrait_row(image: Picture, faces: Sequence[FloatArray]) -> Picture:
-    square = square_of(faces[0], 0.1)
+    square = square_of(np.stack(faces), 0.08)
     panels = []
     for points in faces:
         panel = cut(image, square, SIDE)
