@@ -18,7 +18,16 @@ from backend.motion.neutralise import neutral_shift
 from backend.motion.picture_contact import settled
 from backend.speech.features import speech_features
 from backend.speech.rows import ArrayRows, Energy
-from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES
+from bridge.landmarks import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    EYE_LEFT,
+    EYE_OUTER_LEFT,
+    EYE_OUTER_RIGHT,
+    EYE_RIGHT,
+    MEDIAPIPE_INDICES,
+    OF_MEDIAPIPE,
+)
 from bridge.shot import MotionSettings
 
 if TYPE_CHECKING:
@@ -29,6 +38,11 @@ FloatArray = NDArray[np.float32]
 # Heads turn about the top of the neck: below and behind the eyes (canonical units).
 _PIVOT = np.array([0.0, 0.75, 0.75], np.float32)
 _SMALLEST_UNIT = 1e-3
+# Lower row of each brow, the whole brow, and the upper lid under it.
+_BROWS = tuple(
+    tuple(np.array([OF_MEDIAPIPE[point] for point in points]) for points in (brow[:5], brow, lid))
+    for brow, lid in ((BROW_LEFT, EYE_LEFT[9:]), (BROW_RIGHT, EYE_RIGHT[9:]))
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,7 @@ class Retargeter:
         """
         moved = np.zeros((len(motion), *self._neutral.shape), np.float32)
         moved[..., :2] = motion * self._scale
+        moved = _above_lids(self._neutral, moved)
         placed = self._placed
         points = posed_landmarks(placed, _touching(self._neutral, moved) + self._shift, limited(pose, placed.turn))
         return settled(points, placed.landmarks, placed.unit)
@@ -154,6 +169,19 @@ def head_rotation(angles: FloatArray) -> FloatArray:
     about_x = matrix((one, zero, zero), (zero, np.cos(pitch), np.sin(pitch)), (zero, -np.sin(pitch), np.cos(pitch)))
     about_z = matrix((np.cos(roll), -np.sin(roll), zero), (np.sin(roll), np.cos(roll), zero), (zero, zero, one))
     return (about_z @ about_y @ about_x).astype(np.float32)
+
+
+def _above_lids(neutral: FloatArray, moved: FloatArray) -> FloatArray:
+    """Displacements (frames, 162, 3) with brows that come down held off the open eye: free for .45 of the way to the upper lid, then
+    slower, never beyond .7 of it."""
+    for lower, brow, lid in _BROWS:
+        order = lid[np.argsort(neutral[lid, 0])]
+        room = np.maximum(np.interp(neutral[lower, 0], neutral[order, 0], neutral[order, 1]) - neutral[lower, 1], 0.01)
+        way = np.maximum((moved[:, lower, 1] / room).max(axis=1), 1e-6)
+        share = np.where(way > 0.45, _bent(way, 0.45, 0.7) / way, 1.0).astype(np.float32)
+        down = np.maximum(moved[:, brow, 1], 0.0)
+        moved[:, brow, 1] -= down * (1 - share)[:, None]
+    return moved
 
 
 def _touching(neutral: FloatArray, moved: FloatArray) -> FloatArray:

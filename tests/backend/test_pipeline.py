@@ -18,7 +18,7 @@ from backend_samples import fault_of, nothing_left, tone_samples, write_wav
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend import pipeline, prediction
+from backend import pipeline, prediction, tiers
 from backend.portrait.detect import PortraitFace
 from backend.speech.extractor import LogMel
 from backend.video.read import probe_video
@@ -49,7 +49,7 @@ def shot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shot:
     found = face()
     pixels = np.full((100, 120, 3), 90, np.uint8)
     monkeypatch.setattr(prediction, "load_face", lambda path: found)
-    monkeypatch.setattr(pipeline, "load_portrait", lambda path: (pixels, found))
+    monkeypatch.setattr(tiers, "load_portrait", lambda path: (pixels, found))
     voice = write_wav(tmp_path / "voice.wav", tone_samples(16000, FRAMES / 25), 16000)
     return Shot(
         frame_start=1,

@@ -14,7 +14,7 @@ from backend.motion.face import reference_face
 from backend.motion.measures import lid_opening, lip_gap
 from backend.motion.retarget import head_rotation, limited, placed_face, retarget
 from bridge.facs import AU_INDEX
-from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES, NOSE_TIP, REGIONS
+from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES, NOSE_TIP, OF_MEDIAPIPE, REGIONS
 from bridge.shot import MotionSettings
 
 pytestmark = pytest.mark.unit
@@ -184,3 +184,12 @@ def deepest_crossing(points, rest, unit) -> float:
         (under, over, _), allowed = _overlaps(points, facing, unit), _overlaps(rest[None], facing, unit)
         worst = max(worst, float((under - np.maximum(allowed[0], 0)).max()), float((over - np.maximum(allowed[1], 0)).max()))
     return worst / unit
+
+
+def test_brows_come_down_but_not_onto_the_lids():
+    face = portrait()
+    brow, lid = list(REGIONS["brow_left"])[:5], [OF_MEDIAPIPE[point] for point in (385, 386, 387)]
+    made = [track(face, intensity / 5 * reference_face().fields[AU_INDEX["AU04"]][None, :, :2])[0] for intensity in range(6)]
+    room = np.array([points[lid, 1].mean() - points[brow, 1].max() for points in [*made]])
+    assert room[-1] > 0.1 * room[0] + 1.0 and (np.diff([points[brow, 1].mean() for points in made]) > 0).all()
+    np.testing.assert_allclose(made[1][brow] - made[0][brow], made[2][brow] - made[1][brow], atol=0.2)  # weak ones are as they were
