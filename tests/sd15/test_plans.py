@@ -82,19 +82,18 @@ def test_the_activations_of_the_full_network_are_as_the_plan_says(monkeypatch: p
     from backend.synthesis.sd15.config import NetworkConfig
     from backend.synthesis.sd15.denoiser import Denoiser
 
-    frames, side = 2, 64
-    with FakeTensorMode(), torch.inference_mode():
-        denoiser = Denoiser(NetworkConfig()).to(torch.bfloat16)
-        widths = {name: module for name, module in denoiser.unet.attn_processors.items() if name.endswith("attn1.processor")}
-        assert widths
-        pose = [torch.zeros(frames, c, side // d, side // d, dtype=torch.bfloat16) for c, d in ((320, 1), (320, 2), (640, 4), (1280, 8))]
-        inputs = (
-            torch.zeros(1, 4, frames, side, side, dtype=torch.bfloat16),
-            torch.tensor(1),
-            torch.zeros(1, 1, 768, dtype=torch.bfloat16),
-        )
-        with Peak() as peak:
-            denoiser(*inputs, pose, None)
+    frames, side = 4, 64
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with FakeTensorMode(), torch.inference_mode():
+            denoiser = Denoiser(NetworkConfig())
+            levels = ((320, 1), (320, 2), (640, 4), (1280, 8), (1280, 8))
+            pose = [torch.zeros(frames, channels, side // down, side // down) for channels, down in levels]
+            inputs = (torch.zeros(1, 4, frames, side, side), torch.tensor(1), torch.zeros(1, 1, 768))
+            with Peak() as peak:
+                denoiser(*inputs, pose, None)
+    finally:
+        torch.set_default_dtype(torch.float32)
     told = memory._DENOISER_FRAME * frames
     assert 0.6 * told < peak.bytes < 1.5 * told
 
