@@ -75,11 +75,11 @@ def test_closure_blames_lips_that_shut_wrongly_as_much_as_lips_that_stay_open():
 def experts() -> Experts:
     """Both experts after a few seconds on made-up clips."""
     torch.manual_seed(0)
-    config = ExpertConfig(width=24, embedding=8, steps=80, batch=8, frames=32, learning_rate=5e-3)
+    config = ExpertConfig(width=24, embedding=8, steps=50, batch=6, frames=32, learning_rate=8e-3)
     made = AuReader(config), LipExpert(config)
     for expert in made:
         source = WindowSource(made_up_clips(), [], reference_face(), 32, 0)
-        train_expert(expert, (stacked(windows) for windows in source.batches(8, Shares(0.0, 0.5, 0.125))))
+        train_expert(expert, (stacked(windows) for windows in source.batches(6, Shares(0.0, 0.5, 0.17))))
         expert.eval().requires_grad_(False)
     return Experts(*made)
 
