@@ -6,9 +6,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.faults import Fault
+
+if TYPE_CHECKING:
+    from .config import TrainingConfig
+    from .ranks import Ranks
 
 HELD_OUT_PEOPLE = ("single_face", "face_noface", "noface_face")  # one man in three clips
 DATASETS = ("grid", "pyfeat", "actors")
@@ -28,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="torch device")
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
+    parser.add_argument("--ranks", type=int, default=1, help="processes of one thread each that train together")
     parser.add_argument("--tiny", action="store_true", help="a network of thousands of parameters for seconds: a check, not for use")
     parser.add_argument("--export-only", action="store_true", help="write the weights of the last checkpoint without training")
 
@@ -55,10 +60,22 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise Fault(
             "data-missing", f"There is nothing to train on in {arguments.data}.", "Run `prepare` first, or name the folder with --data."
         )
+    if arguments.ranks > 1 and not arguments.export_only:
+        from .ranks import spawn
+
+        spawn(train_rank, arguments.ranks, config, arguments.work, arguments.device)
     trainer = Trainer(config, clips, arguments.work / "run", arguments.device)
-    if not arguments.export_only:
+    if not arguments.export_only and arguments.ranks <= 1:
         trainer.run()
     return export_run(trainer, clips, arguments.out or WEIGHTS)
+
+
+def train_rank(ranks: Ranks, config: TrainingConfig, work: Path, device: str) -> None:
+    """One process of several; all read the same cache and state, the leading one writes."""
+    from .cache import load_clips
+    from .loop import Trainer
+
+    Trainer(config, load_clips(work / "cache"), work / "run", device, ranks=ranks).run()
 
 
 def named_shares(words: list[str]) -> tuple[tuple[str, float], ...]:

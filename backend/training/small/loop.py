@@ -21,6 +21,7 @@ from .config import TrainingConfig
 from .critics import Critics
 from .losses import Batch, corrupted, loss_terms, predict, stack_pairs, warp_portrait
 from .pairs import PairSampler
+from .ranks import Ranks
 from .validation import Validation
 
 Report = Callable[[str], None]
@@ -29,8 +30,17 @@ Report = Callable[[str], None]
 class Trainer:
     """One run. ``folder`` receives ``state.safetensors`` and ``log.jsonl``."""
 
-    def __init__(self, config: TrainingConfig, clips: list[FaceClip], folder: Path, device: str = "cpu", report: Report = print) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        clips: list[FaceClip],
+        folder: Path,
+        device: str = "cpu",
+        report: Report = print,
+        ranks: Ranks | None = None,
+    ) -> None:
         torch.manual_seed(config.seed)
+        self.ranks = ranks or Ranks()
         self.config, self.folder, self.device, self.report = config, folder, device, report
         self.network = SmallNetwork(config.network).to(device, memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -40,11 +50,13 @@ class Trainer:
         self.steps = self.images = 0
         self.seconds = 0.0  # spent training, over all resumes
         self.history: list[dict[str, Any]] = []
+        self._clock: float | None = None
         if self._state.is_file():
             self._resume()
         training = [clip for clip in clips if not clip.validation and not for_choosing(clip)]
-        self.sampler = PairSampler(training, config, config.seed + self.steps)
-        self.draw = torch.Generator().manual_seed(config.seed + self.steps)
+        own_seed = config.seed + self.steps + 1_000_003 * self.ranks.rank
+        self.sampler = PairSampler(training, config, own_seed)
+        self.draw = torch.Generator().manual_seed(own_seed)
         self.critics = Critics(config, device)
         self.validation = Validation(clips, config.validation_pairs)
 
@@ -60,11 +72,11 @@ class Trainer:
     def run(self) -> dict[str, Any]:
         """Trains to the end of the run and returns the last validation."""
         saved = validated = last = self.seconds
-        clock = time.monotonic()
+        self._clock = time.monotonic()
         while self.share < 1:
             terms = self.step()
-            now = time.monotonic()
-            self.seconds, clock = self.seconds + now - clock, now
+            if not self.ranks.leads:
+                continue
             if self.steps % self.config.log_every == 0:
                 self._log({"loss": sum(terms.values()), **terms, "seconds_a_step": (self.seconds - last) / self.config.log_every})
                 last = self.seconds
@@ -74,7 +86,9 @@ class Trainer:
             if self.seconds - validated > self.config.validate_every_minutes * 60:
                 self.validate()
                 validated = self.seconds
-                clock = time.monotonic()
+                self._clock = time.monotonic()
+        if not self.ranks.leads:
+            return {}
         result = self.validate()
         self.save()
         return result
@@ -88,14 +102,22 @@ class Trainer:
         terms = loss_terms(prediction, batch, self.config.losses, self.share)
         terms |= self.critics.terms(prediction, batch, self.share)
         torch.stack(list(terms.values())).sum().backward()
+        self.seconds = self.ranks.average(list(self.network.parameters()), self.seconds + self._elapsed())
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_gradient)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.steps, self.images = self.steps + 1, self.images + count
+        self.steps, self.images = self.steps + 1, self.images + count * self.ranks.count
         self._follow()
         return {name: float(term.detach()) for name, term in terms.items()}
+
+    def _elapsed(self) -> float:
+        """Seconds since it was last asked, 0 where nothing runs."""
+        now = time.monotonic()
+        passed = now - self._clock if self._clock is not None else 0.0
+        self._clock = now if self._clock is not None else None
+        return passed
 
     def learning_rate(self) -> float:
         """Linear warm-up, a long level stretch, then half a cosine down over the last part of the run."""
