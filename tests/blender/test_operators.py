@@ -225,7 +225,7 @@ def test_wrong_python(addon, tmp_path, monkeypatch):
     assert "no-python" in reason and "preferences" in reason
     with pytest.raises(addon.bridge.faults.Fault) as caught:
         addon.backend_link.require_client()
-    assert caught.value.code == "backend-missing" and "AUTTER_BACKEND_PYTHON" in caught.value.hint
+    assert caught.value.code == "backend-missing" and "Set Up Backend" in caught.value.hint
     addon.preferences.preferences().backend_python = str(tmp_path / "chosen")
     assert "chosen" in addon.backend_link.backend_missing()
     addon.preferences.preferences().backend_python = ""
