@@ -15,7 +15,7 @@ from backend.synthesis.sd15.config import NetworkConfig
 from backend.synthesis.sd15.denoiser import Denoiser, PerFrameGroupNorm
 from backend.synthesis.sd15.models import Models, build_networks
 from backend.synthesis.sd15.pose_guider import FaceLocator, PoseGuider
-from backend.synthesis.sd15.reference import TOKENS, reference_bank, write_bank
+from backend.synthesis.sd15.reference import TOKENS, build_reference_unet, reference_bank, write_bank
 from bridge.faults import Fault
 
 pytestmark = pytest.mark.unit
@@ -60,8 +60,7 @@ def test_every_self_attention_has_its_entry_in_the_bank(tiny: Models) -> None:
 
 def test_a_full_size_bank_has_one_entry_for_each_of_16_attentions() -> None:
     with torch.device("meta"):
-        reference_unet, denoiser, _ = build_networks(NetworkConfig(), "aniportrait")
-        bank = write_bank(reference_unet, torch.zeros(1, 4, 64, 64), torch.zeros(1, 1, 768))
+        bank = write_bank(build_reference_unet(NetworkConfig()), torch.zeros(1, 4, 64, 64), torch.zeros(1, 1, 768))
     assert len(bank) == 16 and sum(tensor.numel() for tensor in bank.values()) == 11_550_720
 
 
@@ -140,12 +139,13 @@ def test_each_drawing_has_its_own_features(tiny: Models) -> None:
 
 def test_gradients_reach_the_reference_network() -> None:
     torch.manual_seed(0)
-    reference_unet, denoiser, pose_guider = build_networks(NetworkConfig.tiny(), "aniportrait")
-    bank = write_bank(reference_unet, torch.randn(2, 4, 8, 8), torch.randn(2, 1, 64))
+    reference_unet, denoiser, pose_guider = build_networks(NetworkConfig.tiny(), "echomimic")
+    torch.nn.init.normal_(pose_guider.conv_out.weight)  # it starts at zero, so that training begins with the pictures it knows
+    bank = write_bank(reference_unet, torch.randn(2, 4, 8, 8), None)
     pose = pose_guider(torch.rand(4, 3, 64, 64))
     predicted = denoiser(torch.randn(2, 4, 2, 8, 8), torch.tensor([10, 900]), torch.randn(2, 1, 64), pose, bank)
     predicted.square().mean().backward()
-    for network in (reference_unet.down_blocks[0].resnets[0].conv1, denoiser.unet.conv_in, pose_guider.conv_layers[0]):
+    for network in (reference_unet.down_blocks[0].resnets[0].conv1, denoiser.unet.conv_in, pose_guider.conv_in):
         assert network.weight.grad is not None and float(network.weight.grad.abs().sum()) > 0
 
 

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_shots import SIZE, frame_changes, latents, moving_bar, pipeline, portrait, still_noise
+from tiny_shots import SIZE, frame_changes, latents, moving_bar, moving_wave, pipeline, portrait, still_noise
 from torch import Tensor
 
 from backend.synthesis.sd15.models import Models
 from backend.synthesis.sd15.pipeline import Step
-from backend.synthesis.sd15.tiny import tiny_models
 from bridge.faults import Fault
 
 pytestmark = pytest.mark.unit
@@ -21,13 +22,18 @@ SEAM = 1.3  # largest change at a seam over the median change
 
 
 @pytest.fixture(scope="module")
-def three_windows(tiny: Models) -> Tensor:
+def three_windows(tiny_echo: Models) -> Tensor:
     """Latents of a 40-frame shot."""
-    return latents(tiny, 40)
+    return latents(tiny_echo, 40)
 
 
-def test_frames_20_to_30_alone_equal_the_whole(tiny: Models, three_windows: Tensor) -> None:
-    assert latents(tiny, 40, 20, 31).equal(three_windows[20:31])
+def test_frames_20_to_30_alone_equal_the_whole(tiny_echo: Models, three_windows: Tensor) -> None:
+    assert latents(tiny_echo, 40, 20, 31).equal(three_windows[20:31])
+
+
+def test_so_it_is_with_aniportraits_pose_network(tiny: Models) -> None:
+    choices: dict[str, Any] = {"window": 4, "overlap": 1, "steps": 1, "guidance": 3.5}
+    assert latents(tiny, 10, 5, 8, **choices).equal(latents(tiny, 10, **choices)[5:8])
 
 
 @pytest.mark.parametrize("settings", [{"tied": False}, {"scheduler": "euler"}, {"scheduler": "lcm"}, {"scheduler": "tcd"}])
@@ -44,26 +50,30 @@ def test_another_seed_is_another_shot_and_the_same_seed_the_same(tiny_echo: Mode
     assert first.equal(again) and not torch.allclose(first, other, atol=0.1)
 
 
-@pytest.mark.parametrize("noise", [None, still_noise], ids=["seeded noise", "still noise"])
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-def test_no_seam_in_three_windows(tiny: Models, noise: Any, tied: bool) -> None:
-    """Still noise is the hard case: frames hardly differ, so whatever the windows do shows."""
-    changes = frame_changes(latents(tiny, 40, noise=noise, tied=tied))
-    assert float(changes[10:30].max() / changes.median()) <= SEAM
+def test_no_seam_in_three_windows(tiny_echo: Models, tied: bool) -> None:
+    changes = frame_changes(latents(tiny_echo, 40, tied=tied))
     assert float(changes.max() / changes.median()) <= SEAM
 
 
-def test_windows_that_do_not_overlap_would_show(tiny: Models) -> None:
-    """That the measure above can fail."""
-    changes = frame_changes(latents(tiny, 40, noise=still_noise, overlap=0))
-    assert float(changes.max() / changes.median()) > 2 and int(changes.argmax()) in (15, 31)
+def test_the_fade_spreads_what_windows_disagree_about(tiny_echo: Models) -> None:
+    """With the same noise in all frames they hardly differ, and the jump from window to window stands out: many times the median.
+
+    A fade over four frames has five steps, so at best a fifth of the jump is left in each.
+    """
+    choices: dict[str, Any] = {"pose": moving_wave, "noise": still_noise}
+    hard = frame_changes(latents(tiny_echo, 40, overlap=0, **choices))
+    assert float(hard.max() / hard.median()) > 3 and {int(place) for place in hard.topk(2).indices} == {15, 31}
+    for tied in (True, False):
+        faded = frame_changes(latents(tiny_echo, 40, tied=tied, **choices))
+        assert float(faded.max()) < 0.3 * float(hard.max())
 
 
-def test_the_first_frames_do_not_enter_the_tail(tiny: Models, three_windows: Tensor) -> None:
+def test_the_first_frames_do_not_enter_the_tail(tiny_echo: Models, three_windows: Tensor) -> None:
     def other_start(frame: int) -> np.ndarray[Any, Any]:
         return portrait(frame) if frame < 8 else moving_bar(frame)
 
-    changed = latents(tiny, 40, pose=other_start)
+    changed = latents(tiny_echo, 40, pose=other_start)
     assert not torch.allclose(changed[:8], three_windows[:8], atol=1e-3)
     assert changed[28:].equal(three_windows[28:])  # two windows away from the change
 
@@ -103,15 +113,16 @@ def test_the_last_step_predicts_what_comes_out(tiny_echo: Models) -> None:
         assert float((steps[-1].denoised - result).norm() / result.norm()) < close
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-def test_half_precisions_run_and_agree(dtype: torch.dtype, tiny: Models) -> None:
-    half = tiny_models(dtype=dtype)
+@pytest.mark.parametrize(("dtype", "most"), [(torch.bfloat16, 0.3), (torch.float16, 0.1)], ids=str)
+def test_half_precisions_run_and_agree(dtype: torch.dtype, most: float, tiny: Models) -> None:
+    """As far as seven or ten bits go where guidance takes their rounding 3.5 times and the random maps are large."""
+    half = in_dtype(tiny, dtype)
     renderer = pipeline(half, guidance=3.5)
     assert {tensor.dtype for tensor in (renderer._reference or {}).values()} == {dtype}
-    given = torch.cat(list(renderer.latents(moving_bar, 4)))
-    wanted = latents(tiny, 4, guidance=3.5)
+    given = torch.cat(list(renderer.latents(moving_bar, 2)))
+    wanted = latents(tiny, 2, guidance=3.5)
     assert given.dtype == torch.float32 and bool(given.isfinite().all())
-    assert float((given - wanted).norm() / wanted.norm()) < 0.1
+    assert float((given - wanted).norm() / wanted.norm()) < most
     assert renderer.decode(given[:1]).shape == (1, SIZE, SIZE, 3)
 
 
@@ -122,9 +133,9 @@ def test_guidance_in_one_batch_or_in_two_is_the_same(tiny: Models, tiny_echo: Mo
         assert not torch.allclose(together, latents(models, 3, guidance=1.0), atol=1e-3)
 
 
-def test_both_decoders_make_pictures(tiny: Models) -> None:
-    clean = latents(tiny, 2)
-    large, small = (pipeline(tiny, tiny_decoder=tiny_decoder).decode(clean) for tiny_decoder in (False, True))
+def test_both_decoders_make_pictures(tiny_echo: Models) -> None:
+    clean = latents(tiny_echo, 2)
+    large, small = (pipeline(tiny_echo, tiny_decoder=tiny_decoder).decode(clean) for tiny_decoder in (False, True))
     assert large.shape == small.shape == (2, SIZE, SIZE, 3) and not np.array_equal(large, small)
 
 
@@ -143,6 +154,14 @@ def test_impossible_settings_are_a_sentence(tiny_echo: Models, settings: dict[st
     with pytest.raises(Fault) as caught:
         pipeline(tiny_echo, **settings)
     assert caught.value.code in ("sd15-settings", "sd15-window") and caught.value.hint
+
+
+def in_dtype(models: Models, dtype: torch.dtype) -> Models:
+    """The same weights in another precision."""
+    copies = {name: copy.deepcopy(network) for name, network in vars(models).items() if isinstance(network, torch.nn.Module)}
+    for network in copies.values():
+        torch.nn.Module.to(network, dtype)
+    return replace(models, **copies, dtype=dtype)
 
 
 def test_a_range_beyond_the_shot_is_a_sentence(tiny_echo: Models) -> None:

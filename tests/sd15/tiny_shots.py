@@ -32,6 +32,12 @@ def moving_bar(frame: int) -> NDArray[np.uint8]:
     return drawing
 
 
+def moving_wave(frame: int) -> NDArray[np.uint8]:
+    """A drawing that changes by the same amount from every frame to the next."""
+    phase = 2 * np.pi * (np.arange(SIZE) / SIZE * 2 + frame / 40)
+    return np.repeat(np.broadcast_to(128 + 120 * np.sin(phase), (SIZE, SIZE))[..., None], 3, 2).astype(np.uint8)
+
+
 def still_noise(frame: int, height: int, width: int) -> Tensor:
     """The same noise for every frame: what changes then comes from the drawings and from the windows."""
     return frame_noise(0)(0, height, width)

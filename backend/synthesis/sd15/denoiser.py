@@ -7,7 +7,8 @@ self-attentions read the reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from diffusers import UNetMotionModel
@@ -35,6 +36,23 @@ class PerFrameGroupNorm(nn.GroupNorm):
         return normal.view(batch, frames, channels, height, width).transpose(1, 2)
 
 
+class _Pose:
+    """The maps that join the hidden state during one evaluation."""
+
+    maps: Sequence[Tensor] = ()
+
+    def joined(self, hidden: Tensor, level: int) -> Tensor:
+        return hidden + self.maps[level] if level < len(self.maps) else hidden
+
+
+def _join_first(pose: _Pose, module: nn.Module, inputs: object, hidden: Tensor) -> Tensor:
+    return pose.joined(hidden, 0)
+
+
+def _join_block(pose: _Pose, level: int, module: nn.Module, inputs: object, output: tuple[Tensor, object]) -> tuple[Tensor, object]:
+    return pose.joined(output[0], level), output[1]  # the skip connections stay as they are
+
+
 class Denoiser(nn.Module):
     """Predicts the velocity of noisy latents. The network proper is ``unet``; its keys are those of ``UNetMotionModel``."""
 
@@ -53,12 +71,13 @@ class Denoiser(nn.Module):
             use_motion_mid_block=True,
         )
         self.reader = ReferenceReader()
-        self._pose: Sequence[Tensor] = ()
+        self._pose = _Pose()
         _normalise_by_frame(self.unet)
         self._set_processors(token_strength)
-        self.unet.conv_in.register_forward_hook(lambda _, __, hidden: self._with_pose(hidden, 0))
+        # Partial functions and no closures: a copy of the network then has hooks of its own.
+        self.unet.conv_in.register_forward_hook(partial(_join_first, self._pose))
         for level, block in enumerate(self.unet.down_blocks, 1):
-            block.register_forward_hook(self._block_hook(level))
+            block.register_forward_hook(partial(_join_block, self._pose, level))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -84,18 +103,9 @@ class Denoiser(nn.Module):
         frames = latents.shape[2]
         if tokens.shape[0] == latents.shape[0] and frames > 1:
             tokens = tokens.repeat_interleave(frames, 0)
-        self._pose = pose
+        self._pose.maps = pose
         self.reader.use(reference, rows_without * frames)
         return self.unet(latents, timesteps, tokens, return_dict=False)[0]
-
-    def _with_pose(self, hidden: Tensor, level: int) -> Tensor:
-        return hidden + self._pose[level] if level < len(self._pose) else hidden
-
-    def _block_hook(self, level: int) -> Callable[[nn.Module, object, tuple[Tensor, object]], tuple[Tensor, object]]:
-        def add_pose(_: nn.Module, __: object, output: tuple[Tensor, object]) -> tuple[Tensor, object]:
-            return self._with_pose(output[0], level), output[1]  # the skip connections stay as they are
-
-        return add_pose
 
     def _set_processors(self, token_strength: float) -> None:
         processors = dict(self.unet.attn_processors)
