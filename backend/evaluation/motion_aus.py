@@ -35,7 +35,7 @@ class AuScore:
     lid gap that closes). ``weakest``: the same in the frame where it is least. ``share``: ``response`` over what the AU does to actors.
     ``spearman``: rank correlation of the measure with 0..5 within each frame, mean over frames; ``spearman_levels``: of the means over
     frames. ``cross_talk``: largest unwanted displacement of another region over the AU's own. ``others``: (18,) what the other AUs'
-    measures read beyond what faces do, in shares of their own full response, over this AU's own; 0 for itself. ``most_others`` and
+    measures read beyond what faces do, in shares of their own full response, over this AU's amount; 0 for itself. ``most_others`` and
     ``most_others_key``: the largest of them and whose it is.
     """
 
@@ -114,13 +114,20 @@ def rank_correlation(levels: NDArray[np.floating]) -> float:
 
 
 def _matrix_row(points: FloatArray, key: str) -> tuple[float, tuple[float, ...]]:
-    """The AU's own response over the known one, and the others' responses beyond the known ones, relative to it."""
+    """The AU's own response over the known one, and the others' responses beyond the known ones, relative to its own.
+
+    What the others' measures may read goes by how much of the AU's whole field is in the motion (least squares over all points), not by its
+    own measure: a jaw that falls three quarters of the way while the lips part as they should lacks chin, it does not leak into AU25.
+    AUs told by the very same measure (the lids' opening, the corners' height) cannot be told apart by it and are left out.
+    """
     known, row = known_response(), AU_INDEX[key]
     read = (all_measures(points[_SCORED]) - all_measures(points[0])).mean(axis=0)
-    share = float(read[row] / known[row, row])
-    others = np.abs(read - share * known[row]) / np.diag(known) / max(share, 1e-3)
-    others[row] = 0.0
-    return share, tuple(float(value) for value in others)
+    field = reference_face().fields[row, :, :2] * (_SCORED / (LEVELS - 1))
+    moved = (points[_SCORED] - points[0]).mean(axis=0)
+    amount = float((moved * field).sum() / (field**2).sum())
+    others = np.abs(read - amount * known[row]) / np.diag(known) / max(amount, 1e-3)
+    others[[measure is OWN_MEASURE[key][1] for _, measure, _ in OWN_MEASURE.values()]] = 0.0
+    return float(read[row] / known[row, row]), tuple(float(value) for value in others)
 
 
 def _cross_talk(points: FloatArray, key: str) -> float:

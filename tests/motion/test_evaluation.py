@@ -21,6 +21,7 @@ from backend.evaluation.motion_voices import TRANSFORMS, by_phone, in_noise
 from backend.motion.face import reference_face
 from backend.speech.features import band_energy, log_mel
 from bridge.facs import AU_INDEX, AU_KEYS
+from bridge.landmarks import REGIONS
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +48,16 @@ def test_a_leak_into_another_unit_is_found_and_named(key, leak):
     result = score(obeyed(key, leak, 0.4), key)
     assert result.most_others > 0.25
     assert result.others[AU_INDEX[leak]] == pytest.approx(0.4, abs=0.12)
+
+
+def test_a_chin_that_falls_short_is_a_weak_response_and_no_leak_into_the_lips():
+    points = obeyed("AU26")
+    rest = reference_face().neutral[:, :2]
+    jaw = list(REGIONS["face_oval"])
+    points[:, :, jaw] = rest[jaw] + 0.77 * (points[:, :, jaw] - rest[jaw])
+    result = score(points, "AU26")
+    assert result.share == pytest.approx(0.77, abs=0.01)
+    assert result.others[AU_INDEX["AU25"]] < 0.6, "the lips part no further than faces do"
 
 
 def test_deaf_and_reversed_keys_score_nothing():
