@@ -126,9 +126,10 @@ class MotionGenerator:
     ) -> tuple[FloatArray, FloatArray]:
         """``generate`` from feature rows (n, features) at 25 a second."""
         given = MotionInput(ArrayRows(rows), fps, au_values[:frames], au_keyed[:frames], seed, settings)
-        motion = np.empty((frames, LANDMARK_COUNT, 2), np.float32)
-        aus = np.empty((frames, AU_COUNT), np.float32)
+        motion, aus = np.empty((frames, LANDMARK_COUNT, 2), np.float32), np.empty((frames, AU_COUNT), np.float32)
         for first, moved, shown in self.pieces(given, 0, frames, progress):
+            if len(moved) == frames:
+                return moved, shown
             motion[first : first + len(moved)], aus[first : first + len(moved)] = moved, shown
         return motion, aus
 
