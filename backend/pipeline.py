@@ -95,7 +95,7 @@ def render(
     progress(0, end - first, "loading the renderer")
     pictures = labelled(synthesis.frames) if shot.render.label else synthesis.frames
     if reuse is not None:
-        pictures = _stitched(shot, track, reuse.checked(len(track.landmarks)), first, end, size, watch)
+        pictures = _stitched(shot, track, reuse.checked(len(track.landmarks)), first, end, size, watch, synthesis.notes)
     tags = {"title": Path(out).stem, "comment": metadata_comment(shot.seed, shot.render.tier)}
     written = write_movie(out, watch.watched(pictures), track.fps, end - first, sound, tags, RECORDING_RATE, details)
     made = None if reuse is None else end - first - sum(max(0, min(b, end) - max(a, first)) for a, b, _ in reuse.runs)
@@ -180,14 +180,15 @@ def _report(
 
 
 def _stitched(
-    shot: Shot, track: Track, reuse: Reuse, first: int, end: int, size: tuple[int, int], watch: _Watch
+    shot: Shot, track: Track, reuse: Reuse, first: int, end: int, size: tuple[int, int], watch: _Watch, notes: list[str]
 ) -> Iterator[NDArray[np.uint8]]:
     """The rows ``first`` to ``end``, of which only those that are not taken over are made. Kept frames carry their label already."""
     check_movie(reuse, size, track.fps)
 
     def draw(start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
-        images = start_synthesis(shot, track, start, stop, watch.part(stop - start), watch.preview).frames
-        return labelled(images) if shot.render.label else images
+        part = start_synthesis(shot, track, start, stop, watch.part(stop - start), watch.preview)
+        yield from labelled(part.frames) if shot.render.label else part.frames
+        notes.extend(note for note in part.notes if note not in notes)
 
     return stitched(draw, reuse, first, end, size)
 

@@ -125,7 +125,7 @@ def test_settings_out_of_range(tmp_path: Path, tone: Path, blank_portrait: Path,
     for wrong in (["--au-strength", "3"], ["--idle-head", "nan"], ["--variation=-1"]):
         fault = fails([*words, *wrong], capsys)
         assert fault["code"] == "setting-range" and wrong[0].split("=")[0] in fault["sentence"]
-    assert fails([*words, "--tier", "sd15"], capsys)["code"] == "tier-unavailable"
+    assert fails([*words, "--tier", "sd15", "--preset", "finest"], capsys)["code"] == "preset-unknown"
     assert fails([*words, "--tier", "best"], capsys)["code"] == "tier-unknown"
     assert fails([*words, "--steps", "0"], capsys)["code"] == "steps-range"
 
@@ -165,8 +165,9 @@ def test_the_first_interruption_cancels_and_the_second_ends() -> None:
     assert signal.getsignal(signal.SIGINT) is former
 
 
-def test_later_releases_say_so(capsys: Captured) -> None:
-    assert "later release" in fails(["train", "sd15"], capsys)["sentence"]
+def test_a_stage_without_a_module_is_said_to_come_later() -> None:
+    with pytest.raises(Fault, match="later release"):
+        stage_module("train", "dance", {"dance": (), "small": ("backend.training.small.command",)})
 
 
 def test_a_read_only_folder(tone: Path, portrait_file: Path, read_only_folder: Path, capsys: Captured) -> None:

@@ -154,7 +154,7 @@ def test_one_frame_to_look_at(shot: Shot, renderer: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
-        (RenderSettings(tier="sd15"), "tier-unavailable"),
+        (RenderSettings(tier="sd15", preset="finest"), "preset-unknown"),
         (RenderSettings(tier="huge"), "tier-unknown"),
         (RenderSettings(steps=0), "steps-range"),
         (RenderSettings(steps=1000), "steps-range"),
