@@ -166,6 +166,9 @@ def test_the_first_interruption_cancels_and_the_second_ends() -> None:
 
 
 def test_a_stage_without_a_module_is_said_to_come_later() -> None:
+    from backend.cli.stages import stage_module
+    from bridge.faults import Fault
+
     with pytest.raises(Fault, match="later release"):
         stage_module("train", "dance", {"dance": (), "small": ("backend.training.small.command",)})
 
