@@ -23,6 +23,7 @@ from .preferences import preferences
 STATUS_SECONDS = 5.0
 PUMP_SECONDS = 0.01
 CLOSE_SECONDS = 0.2
+RENDER_CLOSE_SECONDS = 5.0  # at most; it is over as soon as the backend has ended
 ACTIVE_STATES = (BackendState.STARTING, BackendState.BUSY)
 LONGEST_WAIT = 3600.0
 
@@ -155,12 +156,17 @@ def cancel(number: int) -> None:
         _touch()
 
 
-def close() -> None:
-    """Ends the backend; open jobs fail with a sentence."""
+def close(wait: bool = True) -> None:
+    """Ends the backend; open jobs fail with a sentence. A render gets the time to take its half-written file away: here, or with
+    ``wait`` off behind our back.
+    """
     global _client
     client, _client = _client, None
-    if client is not None:
-        client.close(CLOSE_SECONDS)
+    if client is not None and wait:
+        rendering = any(job.kind == "render" and job.started for job in book.open.values())
+        client.close(RENDER_CLOSE_SECONDS if rendering else CLOSE_SECONDS)
+    elif client is not None:
+        client.stop()
     book.fail_all(Fault("backend-stopped", "The backend was stopped.", "Start the job again."))
     _touch()
 

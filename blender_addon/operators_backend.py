@@ -46,7 +46,7 @@ class AUTTER_OT_backend_stop(AutterOperator, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Ends the process."""
-        backend_link.close()
+        backend_link.close(wait=False)
         backend_link.collect_faults()
         return {"FINISHED"}
 

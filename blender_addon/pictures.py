@@ -28,9 +28,9 @@ def show(name: str, picture: Picture) -> bpy.types.Image:
 def as_pixels(picture: Picture) -> NDArray[np.float32]:
     """Blender's order: rows from the bottom, four floats a pixel."""
     height, width = picture.shape[:2]
-    pixels = np.ones((height, width, 4), np.float32)
-    np.multiply(picture[::-1], np.float32(1 / 255), out=pixels[..., :3])
-    return pixels.ravel()
+    whole = np.full((height, width, 4), 255, np.uint8)
+    whole[..., :3] = picture[::-1]
+    return np.multiply(whole.ravel(), np.float32(1 / 255), dtype=np.float32)  # in one run: several times as fast as channel by channel
 
 
 def _image(name: str, width: int, height: int) -> bpy.types.Image:

@@ -132,8 +132,12 @@ class FakeClient:
     def request_status(self) -> None:
         pass
 
+    def stop(self) -> None:
+        self.close(0.0)
+
     def close(self, timeout=2.0) -> None:
         self.closed += 1
+        self.close_seconds = timeout
         self.state = self.addon.bridge.client.BackendState.OFF
 
     def poll(self) -> list:

@@ -374,3 +374,16 @@ def test_the_panels_draw_takes_and_jobs(unhurried, ready):
     wanted = ("1-30, seed 0", "autter.choose_take", "autter.render_edited", "autter.compare_takes", "autter.export_job", "autter.capture")
     assert not set(wanted) - set(drawn)
     assert "Ada_take003.mp4: waits its turn" in drawn and "autter.preview_frame" in drawn
+
+
+def test_a_render_under_way_gets_time_to_clean_up(unhurried, ready):
+    addon = unhurried
+    ready.held = True
+    bpy.ops.autter.render()
+    job = next(iter(addon.backend_link.book.open.values()))
+    addon.backend_link.book.take_event(addon.bridge.client.Event("started", job.number))
+    addon.backend_link.close()
+    assert ready.close_seconds == addon.backend_link.RENDER_CLOSE_SECONDS > 3  # the backend's own limit for a job to stop
+    addon.backend_link.require_client().start()
+    addon.backend_link.close()
+    assert ready.close_seconds == addon.backend_link.CLOSE_SECONDS

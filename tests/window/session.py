@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs inside a windowed Blender: `session.py SCENARIO SHOT.blend OUT.json`, one scenario by keyboard and mouse alone."""
+"""Runs inside a windowed Blender: `session.py SCENARIO SHOT.blend COPY.blend OUT.json`, one scenario on a copy of the
+shot, by keyboard and mouse where a person would use them."""
 
 from __future__ import annotations
 
@@ -29,12 +30,13 @@ def actor() -> bpy.types.Object:
     return module("actors").require_actor(bpy.context)
 
 
-def begin(blend: str) -> driver.Script:
+def begin(source: str, blend: str) -> driver.Script:
     driver.quiet()
     addon_utils.enable(PACKAGE, default_set=True, persistent=True)
     yield 0.5
-    bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
+    bpy.ops.wm.open_mainfile(filepath=source, load_ui=False)
     yield 1.0
+    bpy.ops.wm.save_as_mainfile(filepath=blend)  # which keeps relative paths right
     bpy.context.preferences.system.viewport_aa = "OFF"
     for area in list(driver.window().screen.areas):  # little to draw: a software display is slow
         if area.type in ("OUTLINER", "PROPERTIES", "DOPESHEET_EDITOR"):
@@ -221,12 +223,12 @@ SCENARIOS = {
 }
 
 
-def script(name: str, blend: str, out: str) -> driver.Script:
-    yield from begin(blend)
+def script(name: str, source: str, blend: str, out: str) -> driver.Script:
+    yield from begin(source, blend)
     yield from SCENARIOS[name](blend)
     Path(out).write_text(json.dumps({"scenario": name, **seen}), encoding="utf-8")
 
 
 if __name__ == "__main__":
     words = sys.argv[sys.argv.index("--") + 1 :]
-    driver.play(script(*words[:3]))
+    driver.play(script(*words[:4]))

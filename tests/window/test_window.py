@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ pytestmark = [
 ]
 SESSION = Path(__file__).with_name("session.py")
 LONGEST = 600  # seconds of one scenario
-SAMPLE = os.environ.get("AUTTER_WINDOW_SHOT", "")  # a .blend with the sample scene, predicted; made by the demo where none is named
+SAMPLE = Path(os.environ.get("AUTTER_WINDOW_SHOT") or ROOT / "out" / "demo" / "shot.blend")  # a predicted shot
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +41,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def blend(tmp_path: Path) -> Path:
-    """A copy of the sample's shot."""
-    source = Path(SAMPLE or ROOT / "out" / "demo" / "shot.blend")
-    if not source.is_file():
+    """Where a scenario's copy of the sample's shot goes."""
+    if not SAMPLE.is_file():
         pytest.skip("needs a shot: run build.py demo, or set AUTTER_WINDOW_SHOT")
-    shutil.copytree(source.parent, tmp_path / "shot")
-    return tmp_path / "shot" / source.name
+    (tmp_path / "shot").mkdir()
+    return tmp_path / "shot" / "shot.blend"
 
 
 def play(scenario: str, blend: Path, home: Path, out: Path) -> dict[str, object]:
@@ -60,7 +58,7 @@ def play(scenario: str, blend: Path, home: Path, out: Path) -> dict[str, object]
         "BLENDER_SECONDS": str(LONGEST),
     }
     words = [*shlex.split(os.environ["AUTTER_WINDOW"]), "--enable-event-simulate", "--python", str(SESSION)]
-    words += ["--", scenario, str(blend), str(out)]
+    words += ["--", scenario, str(SAMPLE), str(blend), str(out)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, errors="replace", timeout=LONGEST + 30)
     assert out.is_file(), f"status {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return dict(json.loads(out.read_text()))
