@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="generator",
         help="regressor: no latent, the baseline; tiny: seconds, for trials",
     )
-    parser.add_argument("--steps", type=int, default=None, help="updates (default 2700)")
+    parser.add_argument("--steps", type=int, default=None, help="updates (default 3000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--experts", type=Path, default=EXPERTS_FOLDER, help="folder that `train au-regressor` and `train lip-expert` wrote"

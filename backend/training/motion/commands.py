@@ -15,6 +15,9 @@ BLINK = AU_INDEX["AU45"]
 ARTICULATION = tuple(AU_INDEX[key] for key in ("AU10", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU28"))
 # Cheeks, lower lids, nose and smile: a tracker sees them stir with every word, though nobody acted them.
 _STIRRED = tuple(AU_INDEX[key] for key in ("AU06", "AU07", "AU09", "AU12"))
+# Lips and jaw are what speech moves too: how a key adds to it is learnt from more examples.
+_CHANCES = np.array([3.0 if index in (AU_INDEX["AU25"], AU_INDEX["AU26"]) else 1.0 for index in range(AU_COUNT) if index != BLINK])
+_CHANCES /= _CHANCES.sum()
 _ALL_FREE, _ALL_KEYED = 0.2, 0.25
 
 
@@ -42,7 +45,7 @@ def acted_aus(frames: int, generator: np.random.Generator, most: int = 5, blinks
     """Curves of a few AUs at once, the others at rest, (frames, 18) 0..5."""
     aus = np.zeros((frames, AU_COUNT), np.float32)
     others = [index for index in range(AU_COUNT) if index != BLINK]
-    for index in generator.choice(others, int(generator.integers(1, most + 1)), replace=False):
+    for index in generator.choice(others, int(generator.integers(1, most + 1)), replace=False, p=_CHANCES):
         aus[:, index] = acted_curve(frames, generator)
     if blinks and generator.random() < 0.5:
         aus[:, BLINK] = blinking(frames, generator) if generator.random() < 0.6 else acted_curve(frames, generator)

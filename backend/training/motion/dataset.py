@@ -78,9 +78,9 @@ class Shares:
     """What a batch is made of. ``recorded``: people speaking as they were recorded, every AU free but the lids'. ``tracked``: the same
     people with other voices and acting on top. ``silent``: acting without a word. Synthetic actors are the rest."""
 
-    recorded: float = 0.3125
+    recorded: float = 0.25
     tracked: float = 0.375
-    silent: float = 0.0625
+    silent: float = 0.1875
 
 
 def held_out(stem: str) -> bool:
@@ -228,7 +228,7 @@ class WindowSource:
         motion, aus = _at(clip.motion, places), _at(clip.aus, places)
         mask = lids_only(self.frames) if plain else keyed_mask(self.frames, draw)
         # A performance that was captured keys every AU, speech included; a few keys are always acting on top of speech.
-        literal = clip.literal and bool(mask.all()) and draw.random() < 0.3
+        literal = clip.literal and bool(mask.all()) and draw.random() < 0.15
         if not (clip.literal or plain) and draw.random() < 0.7:  # acting that is not keyed cannot be foreseen: key most of it
             mask |= (aus.max(axis=0) > 0.1)[None] & mask[:, BLINK : BLINK + 1]
         commands = commands_of(aus, literal) if clip.literal else aus.copy()

@@ -30,7 +30,7 @@ class TrainConfig:
 
     model: MotionConfig = field(default_factory=MotionConfig)
     weights: LossWeights = field(default_factory=LossWeights)
-    steps: int = 2700
+    steps: int = 3000
     plain_steps: int = 500  # at first: recorded speech alone, no latent
     batch: int = 16
     frames: int = 72
