@@ -12,14 +12,16 @@ import pytest
 import torch
 from motion_faces import made_up_clips
 
-from backend.motion.config import MOTION_WIDTH, TINY
+from backend.motion.config import AU_COUNT, MOTION_WIDTH, TINY
 from backend.motion.face import reference_face
+from backend.motion.weights import EXPERTS_FOLDER
 from backend.training.motion import au_regressor, lip_expert
 from backend.training.motion.commands import BLINK, keyed_mask
 from backend.training.motion.dataset import Shares, WindowSource, for_choosing, held_out, lip_limits
 from backend.training.motion.experts import AuReader, ExpertConfig, Experts, LipExpert, agreement_term, load_expert, sync_term, train_expert
 from backend.training.motion.losses import LossWeights, closure_term
 from backend.training.motion.train import TrainConfig, Trainer, stacked
+from bridge.facs import AU_INDEX
 from bridge.faults import Fault
 
 pytestmark = pytest.mark.unit
@@ -88,7 +90,18 @@ def test_the_au_regressor_learns_to_read_a_keyed_au(experts):
     face = reference_face()
     motion = torch.from_numpy(np.stack([np.tile(level * face.fields[1, :, :2].reshape(1, -1), (16, 1)) for level in (0.0, 1.0)])).float()
     change = (experts.reader(motion)[1] - experts.reader(motion)[0]).mean(dim=0)
-    assert change[1] > 0.1 and int(change.argmax()) == 1
+    untaught = AuReader(experts.reader.config)(motion).detach()
+    assert change[1] > 0.1 > abs(float((untaught[1] - untaught[0]).mean(dim=0)[1]))
+
+
+@pytest.mark.parametrize("index", range(AU_COUNT))
+def test_the_au_regressor_beside_the_weights_tells_every_au(index):
+    reader = load_expert("au-regressor", EXPERTS_FOLDER)
+    field = np.tile(0.8 * reference_face().fields[index, :, :2].reshape(1, 1, -1), (1, 16, 1))
+    read = reader(torch.from_numpy(field).float())[0, 4:12].mean(dim=0)
+    if index == AU_INDEX["AU26"]:  # a jaw that sinks parts the lips
+        read[AU_INDEX["AU25"]] = 0.0
+    assert read[index] > 0.4 and int(read.argmax()) == index
 
 
 def test_the_lip_expert_prefers_lips_in_step(experts):
