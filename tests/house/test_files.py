@@ -62,3 +62,9 @@ def test_nothing_big_is_tracked_by_accident() -> None:
     names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     big = {name: (ROOT / name).stat().st_size for name in names if (ROOT / name).stat().st_size > 2_000_000}
     assert [name for name in big if not name.startswith("backend/weights/")] == []
+
+
+def test_no_two_test_files_share_a_name_outside_packages() -> None:
+    """pytest cannot collect two modules of one name where their folders are no packages."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
