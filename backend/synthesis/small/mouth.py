@@ -33,7 +33,7 @@ Array = NDArray[np.float32]
 Window = tuple[slice, slice]
 # Share of the drawn interior in the mixture with what the network painted. It costs PSNR (a mean of all mouths is nearer to any
 # one than a drawn one is) and reads far better: chosen by pictures, and by people trained on. Narrow gaps are left to the network.
-STRENGTH = 0.7
+STRENGTH = 0.45
 _FIRST_GAP, _FULL_GAP = 0.06, 0.16  # lip gap in eye distances from which, and at which fully, the interior shows
 _EAGER = 2.5  # a mouth that opens to five thirds of its gap in the portrait is drawn anew
 _NOSE_BASE = OF_MEDIAPIPE[2]
