@@ -118,8 +118,10 @@ def test_a_killed_backend_is_said_and_replaced(addon, tmp_path, monkeypatch):
             pids += [event.header["pid"]] if event.kind == "status" and "pid" in event.header else []
         client.request_status()
     bpy.ops.autter.new_actor(filepath=str(portrait))
-    os.kill(pids[0], signal.SIGKILL)
     job = next(iter(addon.backend_link.book.open.values()))
+    while not job.started:  # one that only waits would be sent again to the next backend
+        addon.backend_link.poll()
+    os.kill(pids[0], signal.SIGKILL)
     with pytest.raises(addon.bridge.faults.Fault) as caught:
         addon.backend_link.wait_for(job, 30)
     assert caught.value.code == "backend-died" and caught.value.hint

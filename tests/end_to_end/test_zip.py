@@ -36,7 +36,7 @@ def test_the_wheel_brings_backend_weights_and_sample(extension: zipfile.ZipFile)
     (wheel,) = [name for name in extension.namelist() if name.endswith(".whl")]
     with zipfile.ZipFile(io.BytesIO(extension.read(wheel))) as inner:
         names = set(inner.namelist())
-    weights = {f"backend/weights/{path.name}" for path in (ROOT / "backend" / "weights").iterdir()}
+    weights = {path.relative_to(ROOT).as_posix() for path in (ROOT / "backend" / "weights").rglob("*") if path.is_file()}
     sample = {f"backend/sample/{path.name}" for path in (ROOT / "backend" / "sample").iterdir() if path.is_file()}
     assert {"backend/weights/motion.safetensors", "backend/weights/small.safetensors"} <= weights
     assert weights | sample <= names
