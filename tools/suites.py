@@ -129,7 +129,8 @@ def run_suite(suite: Suite, scratch: Path, words: str) -> Suite:
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    command = [str(suite.environment.interpreter), "-m", "pytest", "-q", "-m", suite.markers, "-o", "cache_dir=" + str(scratch / "cache")]
+    command = [str(suite.environment.interpreter), "-m", "pytest", "-q", "--durations=8", "-m", suite.markers]
+    command += ["-o", "cache_dir=" + str(scratch / "cache")]
     command += ["--basetemp", str(scratch / "pytest"), *(["-k", words] if words else []), *suite.paths]
     began = time.monotonic()
     with open(scratch / "log.txt", "w+", encoding="utf-8", errors="replace") as log:
