@@ -47,7 +47,10 @@ def test_a_relative_xdg_folder_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_which_python_runs_the_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path))
     monkeypatch.delenv(paths.PYTHON_VARIABLE, raising=False)
-    assert paths.backend_python() == paths.environment_python(tmp_path / "environment")
+    assert paths.backend_python() == paths.environment_python(tmp_path / "environments" / "none")  # nothing is set up yet
+    (tmp_path / "environments").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "environment.txt").write_text("0.1.0-cpu-12345678\n")
+    assert paths.backend_python() == paths.environment_python(tmp_path / "environments" / "0.1.0-cpu-12345678")
     monkeypatch.setenv(paths.PYTHON_VARIABLE, "from-the-environment")
     assert paths.backend_python() == Path("from-the-environment")
     assert paths.backend_python(" chosen ") == Path("chosen")

@@ -84,5 +84,5 @@ def test_masks_cover_every_kind_of_command():
     for mask in masks[:50]:
         fade = span_fade(mask)
         assert fade.max() <= 1 and not fade[~mask].any()
-    curves = np.concatenate([acted_aus(40, generator) for _ in range(50)])
+    curves = np.concatenate([acted_aus(40, generator) for _ in range(400)])
     assert 0 <= curves.min() and curves.max() <= 5 and (curves.max(axis=0) > 2).all()

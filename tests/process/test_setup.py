@@ -31,6 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's folder with spaces and letters that are not ASCII."""
     folder = tmp_path / "Ünï cödé 人 folder"
     monkeypatch.setenv(paths.HOME_VARIABLE, str(folder))
+    monkeypatch.delenv(paths.PYTHON_VARIABLE, raising=False)
     return folder
 
 
