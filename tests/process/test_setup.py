@@ -140,6 +140,7 @@ def test_two_at_once_do_not_disturb_each_other(tmp_path: Path, home: Path) -> No
     chosen = a_plan(release)
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "bridge.setup"])
     try:
+        wait_until(lambda: claim._is_setting_up(other.pid), SECONDS)  # a process that just started has no words yet
         chosen.folder.mkdir(parents=True)
         (chosen.folder / claim.MARKER).write_text(json.dumps({"done": [], "pid": other.pid}))
         with pytest.raises(Fault) as caught:
