@@ -19,32 +19,20 @@ from bridge.facs import AU_COUNT
 from bridge.faults import Fault
 from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, LANDMARK_COUNT
 from bridge.shot import Track
+from bridge.track_files import read_own_track, save_track
 
 from .files import written_beside
-from .video.read import exact_rate
 
 if TYPE_CHECKING:
     from .prediction import Piece
 
-_FIELDS = ("landmarks", "motion", "fps", "portrait_size", "portrait_landmarks")
-_LARGEST_CONTENT = 2 * 2**30
 _SAME_FACE = 0.2  # mean distance, in inter-ocular units, up to which a track's portrait landmarks are this portrait's
-_HINT = "Make it again with `predict` or `track`."
 
 
 def write_track(path: str | Path, track: Track) -> None:
     """Writes a track. Raises the faults of ``written_beside``."""
-    fields: dict[str, Any] = {
-        "landmarks": np.asarray(track.landmarks, np.float32),
-        "motion": np.asarray(track.motion, np.float32),
-        "fps": np.float64(track.fps),
-        "portrait_size": np.asarray(track.portrait_size, np.int64),
-        "portrait_landmarks": np.asarray(track.portrait_landmarks, np.float32),
-    }
-    if track.aus is not None:
-        fields["aus"] = np.asarray(track.aus, np.float32)
     with written_beside(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **fields)
+        save_track(file, track)
 
 
 def write_track_pieces(
@@ -84,21 +72,7 @@ def write_track_pieces(
 
 def read_track(path: str | Path) -> Track:
     """Reads a track. Raises Fault ``track-missing``, ``track-unreadable``, ``track-invalid`` or ``frame-rate``."""
-    path = Path(path)
-    if not path.is_file():
-        raise Fault("track-missing", f"There is no file {path}.", "Check the path of the track.")
-    try:
-        fields = _fields(path)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise Fault("track-unreadable", f"{path.name} is not a landmark track ({error}).", _HINT) from None
-    missing = [name for name in _FIELDS if name not in fields]
-    if missing:
-        raise Fault("track-unreadable", f"{path.name} is not a landmark track: it lacks {', '.join(missing)}.", _HINT)
-    rate = float(fields["fps"].reshape(-1)[0])
-    fps = exact_rate(rate) if np.isfinite(rate) else None
-    numerator, denominator = (fps.numerator, fps.denominator) if fps else (0, 1)
-    header = {"fps": [numerator, denominator], "portrait_size": fields["portrait_size"].reshape(-1).tolist()}
-    return Track.from_message(header, fields)
+    return read_own_track(Path(path))
 
 
 def check_portrait(track: Track, portrait_size: tuple[int, int], landmarks: NDArray[np.float32] | None) -> None:
@@ -116,15 +90,3 @@ def check_portrait(track: Track, portrait_size: tuple[int, int], landmarks: NDAr
     apart = float(np.linalg.norm(track.portrait_landmarks - landmarks, axis=1).mean()) / max(unit, 1e-6)
     if apart > _SAME_FACE:
         raise Fault("track-other-portrait", "The track was made for another portrait: its face lies elsewhere in this one.", hint)
-
-
-def _fields(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_CONTENT:
-            raise ValueError("it is far too large")
-    with np.load(path, allow_pickle=False) as archive:
-        fields = {name: archive[name] for name in archive.files if name in (*_FIELDS, "aus")}
-    for name, array in fields.items():
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"{name} does not hold numbers")
-    return fields

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from .faults import Fault
 from .landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, LANDMARK_COUNT, MEDIAPIPE_INDICES
+from .rates import exact_rate
 from .shot import Track
 
 FIELDS = ("landmarks", "motion", "fps", "portrait_size", "portrait_landmarks")
 MESH_COUNT = 478  # of MediaPipe, irises included
 LARGEST_CONTENT = 2 * 2**30
-_NTSC_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))
 _HINT = "Make it again with `predict` or `track`."
 
 
@@ -39,6 +39,15 @@ def save_track(file: IO[bytes], track: Track) -> None:
     np.savez_compressed(file, **fields)
 
 
+def read_own_track(path: Path) -> Track:
+    """A track of ours. Raises Fault ``track-missing``, ``track-unreadable``, ``track-invalid`` or ``frame-rate``."""
+    fields = read_fields(path)
+    missing = [name for name in FIELDS if name not in fields]
+    if missing:
+        raise Fault("track-unreadable", f"{path.name} is not a landmark track: it lacks {', '.join(missing)}.", _HINT)
+    return _own_track(fields)
+
+
 def read_any_landmarks(path: Path, fps: Fraction) -> Track:
     """A track of ours, or foreign landmarks whose first frame stands for the neutral face.
 
@@ -46,13 +55,11 @@ def read_any_landmarks(path: Path, fps: Fraction) -> Track:
     """
     fields = read_fields(path)
     if all(name in fields for name in FIELDS):
-        numerator, denominator = exact_rate(float(fields["fps"].reshape(-1)[0])).as_integer_ratio()
-        header = {"fps": [numerator, denominator], "portrait_size": fields["portrait_size"].reshape(-1).tolist()}
-        return Track.from_message(header, fields)
+        return _own_track(fields)
     if "landmarks" not in fields:
         raise Fault("track-unreadable", f"{path.name} holds no array named landmarks.", _HINT)
     landmarks = _our_points(path, fields["landmarks"])
-    rate = exact_rate(float(fields["fps"].reshape(-1)[0])) if "fps" in fields else fps
+    rate = _rate(fields) if "fps" in fields else fps
     size = fields.get("portrait_size", fields.get("size"))
     width, height = (int(side) for side in size.reshape(-1)[:2]) if size is not None and size.size >= 2 else (0, 0)
     if landmarks.size and float(np.abs(landmarks).max()) <= 2.0:  # MediaPipe's own 0..1, of width and of height
@@ -73,17 +80,6 @@ def canonical_motion(displacement: NDArray[np.float32], neutral: NDArray[np.floa
     return (displacement @ turn.T / distance).astype(np.float32)
 
 
-def exact_rate(rate: float) -> Fraction:
-    """The frame rate meant: 29.97 is 30000/1001. Raises Fault ``frame-rate`` through the track's own check."""
-    if not np.isfinite(rate) or rate <= 0:
-        raise Fault("frame-rate", f"A frame rate of {rate:g} frames a second is not possible.", "Use a rate from 1 to 240.")
-    fraction = Fraction(rate)
-    for ntsc in _NTSC_RATES:
-        if abs(fraction - ntsc) < ntsc / 20000:
-            return ntsc
-    return fraction.limit_denominator(1001)
-
-
 def read_fields(path: Path) -> dict[str, NDArray[Any]]:
     """The numeric arrays of an npz. Raises Fault ``track-missing`` or ``track-unreadable``; never unpickles."""
     if not path.is_file():
@@ -95,11 +91,23 @@ def read_fields(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as loaded:
             fields = {name: loaded[name] for name in loaded.files if name in (*FIELDS, "aus", "size")}
         for name, array in fields.items():
-            if array.dtype.kind not in "fiu" or not array.size:
+            if array.dtype.kind not in "fiu" or (name == "fps" and not array.size):
                 raise ValueError(f"{name} does not hold numbers")
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise Fault("track-unreadable", f"{path.name} is not a landmark track ({error}).", _HINT) from None
     return fields
+
+
+def _own_track(fields: dict[str, NDArray[Any]]) -> Track:
+    header = {"fps": list(_rate(fields).as_integer_ratio()), "portrait_size": fields["portrait_size"].reshape(-1).tolist()}
+    return Track.from_message(header, fields)
+
+
+def _rate(fields: dict[str, NDArray[Any]]) -> Fraction:
+    rate = float(fields["fps"].reshape(-1)[0])
+    if not np.isfinite(rate) or rate <= 0:
+        raise Fault("frame-rate", f"A frame rate of {rate:g} frames a second is not possible.", "Use a rate from 1 to 240.")
+    return exact_rate(rate)
 
 
 def _our_points(path: Path, landmarks: NDArray[Any]) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ def add_render_arguments(parser: argparse.ArgumentParser) -> None:
 
 def frame_rate(text: str) -> Fraction:
     """A rate as given on the command line. Raises Fault ``frame-rate``."""
-    from ..video.read import exact_rate
+    from bridge.rates import exact_rate
 
     try:
         fps = exact_rate(text.strip())

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.faults import Fault
+from bridge.rates import exact_rate
 
-_NTSC_RATES = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120))
 _FALLBACK_RATE = Fraction(25)
 _COLORSPACE_UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
 HIGH_DEFINITION = 720  # rows from which a file without a colour tag is taken for BT.709, below for BT.601
@@ -29,18 +29,6 @@ class VideoInfo:
     fps: Fraction
     frame_count: int
     has_audio: bool
-
-
-def exact_rate(rate: float | str | Fraction) -> Fraction:
-    """The frame rate meant: 23.976, 29.97 and 59.94 are the NTSC fractions 24000/1001, 30000/1001 and 60000/1001.
-
-    Raises ValueError for anything that is not a number, ZeroDivisionError for a denominator of 0.
-    """
-    fraction = Fraction(rate)
-    for ntsc in _NTSC_RATES:
-        if abs(fraction - ntsc) < ntsc / 20000:
-            return ntsc
-    return fraction.limit_denominator(1001)
 
 
 def probe_video(path: str | Path) -> VideoInfo:

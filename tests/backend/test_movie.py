@@ -16,9 +16,10 @@ from backend_samples import fault_of, nothing_left, tone_samples
 from numpy.typing import NDArray
 
 from backend.video.label import labelled
-from backend.video.read import exact_rate, probe_video, read_frames
+from backend.video.read import probe_video, read_frames
 from backend.video.write import SYNTHETIC_NOTE, check_target, write_movie
 from bridge.faults import Fault
+from bridge.rates import exact_rate
 
 pytestmark = pytest.mark.unit
 
