@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridge.faults import Fault
-from bridge.setup.hardware import find_hardware, torch_build, torch_sources
+from bridge.setup.hardware import find_hardware, needs_more, torch_build, torch_sources
 from bridge.setup.install import broken_in
+from bridge.setup.plan import LOCK
 from bridge.setup.tools import PIP_OPTIONS, progress_option, run_tool
 
 OWN_NAME = "autter"
@@ -26,8 +27,8 @@ def fix(tell: Tell) -> list[str]:
     from .portrait.landmarker import find_landmarker_model, landmarker_model
 
     mended = []
-    for package in [*broken_in(Path(sys.executable)), *missing_packages()]:
-        if re.split(r"[=<>~! ]", package, maxsplit=1)[0].lower() == OWN_NAME:
+    for package in [*broken_in(Path(sys.executable)), *map(locked, missing_packages())]:
+        if _name(package).lower() == OWN_NAME:
             hint = "Install the extension's zip again and press Repair Backend, or set the checkout up again."
             raise Fault("setup-failed", "Files of AUtter's own backend are missing.", hint)
         tell(f"installing {package} again")
@@ -58,21 +59,38 @@ def _declared(project: Path) -> list[str]:
 
 def _installed(requirement: str) -> bool:
     try:
-        importlib.metadata.version(re.split(r"[=<>~!\[ ]", requirement, maxsplit=1)[0])
+        importlib.metadata.version(_name(requirement))
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
 
 
+def locked(requirement: str) -> str:
+    """The version of a package that the lock of this environment names, e.g. "torch==2.13.0"; the requirement itself without a lock."""
+    name = _name(requirement)
+    for lock in (Path(sys.prefix) / LOCK, Path(__file__).resolve().parents[1] / "requirements" / LOCK):
+        if lock.is_file():
+            pinned = re.search(rf"(?mi)^{re.escape(name)}==[^\s;]+", lock.read_text(encoding="utf-8"))
+            if pinned:
+                return pinned[0]
+    return requirement
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[=<>~!\[ ]", requirement, maxsplit=1)[0]
+
+
 def _install(package: str) -> None:
-    python = Path(sys.executable)
-    pip = [python, "-m", "pip", "install", "--force-reinstall", "--no-deps", *PIP_OPTIONS, progress_option(python)]
+    python, build = Path(sys.executable), torch_build(find_hardware())[0]
+    pip = [python, "-m", "pip", "install", *PIP_OPTIONS, progress_option(python)]
     attempts = [[package]]
     if package.startswith("torch=="):
-        attempts = torch_sources(torch_build(find_hardware())[0], package.removeprefix("torch==").partition("+")[0])
+        attempts = torch_sources(build, package.removeprefix("torch==").partition("+")[0])
     for number, words in enumerate(attempts, 1):
         try:
-            run_tool([*pip, *words], lambda _line: None)
+            run_tool([*pip, "--force-reinstall", "--no-deps", *words], lambda _line: None)
+            if package.startswith("torch==") and needs_more(build, words):
+                run_tool([*pip, *words], lambda _line: None)
             return
         except Fault:
             if number == len(attempts):

@@ -177,11 +177,21 @@ def collect_faults() -> list[Fault]:
     book.remove(failed)
     for job in failed:
         reports.note_fault(job.fault)
+        if job.may_be_offered():
+            book.lost.append(job)
         if job.kind in ("render", "capture"):
             book.endings.append(Ending(job.title, f"{job.title}: {job.fault.sentence}", False))
     if failed:
         _touch()
     return [job.fault for job in failed]
+
+
+def run_again(job: Job) -> Job:
+    """Asks for a lost job once more, with the keys and the motion that it had. A new backend is started where there is none."""
+    assert job.send is not None
+    book.reopen(job, job.send(require_client()))
+    _touch()
+    return job
 
 
 def _touch() -> None:

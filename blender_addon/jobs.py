@@ -22,6 +22,11 @@ KIND_TITLES = {
 }
 MOST_RETRIES = 3  # of a job that only waited when the backend died
 MOST_FINISHED = 10  # lines of the list of finished jobs
+MOST_LOST = 10  # jobs that are offered again
+# Faults of the backend, not of what it was asked for.
+BACKEND_FAULTS = frozenset(
+    ("backend-died", "backend-restarts", "backend-start-failed", "backend-start-timeout", "backend-unreachable", "ready-line-garbled")
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class Job:
         died = self.fault is not None and self.fault.code == "backend-died"
         return died and not self.started and not self.cancelling and self.send is not None and self.retries < MOST_RETRIES
 
+    def may_be_offered(self) -> bool:
+        """Whether it is worth running again by a person's wish: the backend failed it."""
+        failed = self.fault is not None and self.fault.code in BACKEND_FAULTS
+        return failed and self.send is not None and not self.cancelling and self.kind != "live_picture" and not self.details.get("live")
+
     def note_progress(self, header: dict[str, Any]) -> None:
         """Takes over a ``progress`` event."""
         self.done, self.total = int(header.get("done") or 0), int(header.get("total") or 0)
@@ -94,6 +104,7 @@ class JobBook:
 
     def __init__(self) -> None:
         self.endings: deque[Ending] = deque(maxlen=MOST_FINISHED)
+        self.lost: deque[Job] = deque(maxlen=MOST_LOST)  # unfinished because the backend ended: offered again
         self.open: dict[int, Job] = {}
         self.finished: list[Job] = []
         self.parked: list[Job] = []
@@ -150,8 +161,9 @@ class JobBook:
 
     def file_saved(self, filepath: str) -> None:
         """The present file has a name, or another one than when its jobs began."""
-        for job in [*self._mine(), *self.finished]:
-            job.origin = replace(job.origin, filepath=filepath)
+        for job in [*self._mine(), *self.finished, *self.lost]:
+            if job.origin.generation == self.generation:
+                job.origin = replace(job.origin, filepath=filepath)
 
     def fail_all(self, fault: Fault) -> list[Job]:
         """Ends every open job with the fault: the backend was stopped."""
@@ -173,7 +185,10 @@ class JobBook:
     def reopen(self, job: Job, number: int) -> None:
         """A job that failed is under way again under another number."""
         self.remove([job])
+        if job in self.lost:
+            self.lost.remove(job)
         job.number, job.fault, job.retries = number, None, job.retries + 1
+        job.started, job.done, job.total, job.eta_seconds, job.phase = False, 0, 0, None, ""
         self.open[number] = job
 
     def unpark(self, number: int, origin: Origin) -> Job | None:

@@ -144,4 +144,58 @@ class AUTTER_OT_forget_parked(AutterOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (AUTTER_OT_render_all, AUTTER_OT_export_job, AUTTER_OT_use_parked, AUTTER_OT_forget_parked)
+class AUTTER_OT_run_again(WaitingOperator, bpy.types.Operator):
+    """Run a job again that was not finished because the backend ended; with the keys and the motion that it had"""
+
+    bl_idname = "autter.run_again"
+    bl_label = "Run Again"
+
+    job: IntProperty(name="Job", description="Number of the unfinished job; 0 runs all of them", options={"SKIP_SAVE"})
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Only with something unfinished, and a backend."""
+        return "" if backend_link.book.lost and not no_backend() else no_backend() or "No job was left unfinished"
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """They are queued in their old order."""
+        jobs = [job for job in backend_link.book.lost if job.number == self.job or not self.job]
+        if not jobs:
+            raise Fault("job-gone", "That job runs already, or was taken off the list.", "Look at the jobs under way.")
+        for job in jobs:
+            backend_link.run_again(job)
+        for job in jobs if self.waits() else ():
+            self.report({"INFO"}, use_results.use(context, self.finish(context, job)))
+        return {"FINISHED"}
+
+
+class AUTTER_OT_forget_lost(AutterOperator, bpy.types.Operator):
+    """Do not offer an unfinished job any more"""
+
+    bl_idname = "autter.forget_lost"
+    bl_label = "Forget Unfinished Job"
+
+    job: IntProperty(name="Job", description="Number of the unfinished job; 0 forgets all", options={"SKIP_SAVE"})
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Only with something unfinished."""
+        return "" if backend_link.book.lost else "No job was left unfinished"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Only the list is changed."""
+        for job in [job for job in backend_link.book.lost if job.number == self.job or not self.job]:
+            backend_link.book.lost.remove(job)
+        backend_link.touch()
+        return {"FINISHED"}
+
+
+CLASSES = (
+    AUTTER_OT_render_all,
+    AUTTER_OT_export_job,
+    AUTTER_OT_use_parked,
+    AUTTER_OT_forget_parked,
+    AUTTER_OT_run_again,
+    AUTTER_OT_forget_lost,
+)

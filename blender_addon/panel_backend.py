@@ -36,6 +36,11 @@ class BackendPanel(TabPanel):
             _draw_job(layout, state)
         if state.problem is not None:
             _draw_problem(layout, context, state)
+        for number, words in state.lost:
+            row = layout.row(align=True)
+            row.label(text=words, icon="RECOVER_LAST")
+            row.operator("autter.run_again").job = number
+            row.operator("autter.forget_lost", text="", icon="X").job = number
         for line in state.parked:
             layout.label(text=line, icon="TIME")
 

@@ -44,6 +44,7 @@ class PanelState:
     live_trouble: str = ""
     voice: str = ""
     parked: tuple[str, ...] = field(default=())
+    lost: tuple[tuple[int, str], ...] = field(default=())  # number and words of jobs that the backend did not finish
 
 
 _cached: tuple[tuple[object, ...], float, PanelState] | None = None
@@ -90,6 +91,7 @@ def read(context: bpy.types.Context, actor: bpy.types.Object | None) -> PanelSta
         live_trouble=live.trouble if live.is_on(context.scene) else "",
         voice=voices.describe(context),
         parked=tuple(f"{parked.title}: {parked.origin.filepath}" for parked in backend_link.book.parked),
+        lost=tuple((job.number, f"{job.title} {job.origin.actor or job.origin.scene}: not finished") for job in backend_link.book.lost),
     )
 
 

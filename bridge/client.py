@@ -151,7 +151,8 @@ class Client:
         if memory is not None:
             more.update(folder=str(memory.folder), project=str(memory.project or ""), record=memory.record)
         more["frames"] = None if frames is None else [int(frames[0]), int(frames[1])]
-        return self._request("render", lambda: _extended(pack_shot(shot, track), more))
+        writes = [Path(out_path).parent, *([Path(memory.folder)] if memory is not None else [])]
+        return self._request("render", lambda: _extended(pack_shot(shot, track), more), writes)
 
     def capture(self, path: str | Path) -> int:
         """A video of a face. Result: ``Track.from_message(event.header, event.arrays)``, with estimated AUs."""
@@ -215,7 +216,9 @@ class Client:
         if self._session is not None:
             self._session.send(None, lambda: Message(kind))
 
-    def _request(self, kind: str, content: Callable[[], tuple[dict[str, Any], dict[str, NDArray[Any]]]]) -> int:
+    def _request(
+        self, kind: str, content: Callable[[], tuple[dict[str, Any], dict[str, NDArray[Any]]]], writes: Sequence[Path] = ()
+    ) -> int:
         job = next(_job_numbers)
         try:
             self.start()
@@ -224,7 +227,7 @@ class Client:
             return job
         assert self._session is not None
         self._open.add(job)
-        self._session.send(job, lambda: Message(kind, job, *content()))
+        self._session.send(job, lambda: Message(kind, job, *content()), writes)
         self._settle()
         return job
 

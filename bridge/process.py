@@ -186,7 +186,7 @@ class RestartLimiter:
 
 def died(status: int | None, log_tail: str) -> Fault:
     """The fault for a backend that ended while it was needed."""
-    hint = "Start the job again: a new backend is started for it."
+    hint = "Run it again: a new backend is started for it."
     if status in (-9, 137):
         hint = "It may have run out of memory: close other programs or render fewer frames. " + hint
     return Fault("backend-died", f"The backend ended unexpectedly ({_status_words(status)}).", hint, log_tail)

@@ -6,15 +6,16 @@ All waiting happens in the threads of this file. They talk to the client through
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import PROTOCOL, VERSION
+from . import PROTOCOL, VERSION, paths
 from .channel import HANDSHAKE_SECONDS, Channel, connect, deadline
 from .faults import Fault
 from .log import BackendLog
@@ -50,11 +51,16 @@ class Session:
         self._lock = threading.Lock()  # guards _process between the session's thread and stop()
         self._process: BackendProcess | None = None
         self._channel_fault: Fault | None = None
+        self._written: set[Path] = set()  # folders that jobs were asked to write to
         self._thread = threading.Thread(target=self._run, name="autter-backend", daemon=True)
         self._thread.start()
 
-    def send(self, job: int | None, prepare: Preparation) -> None:
-        """Queues a message; ``prepare`` makes it in the sending thread, so that large arrays are copied there."""
+    def send(self, job: int | None, prepare: Preparation, writes: Sequence[Path] = ()) -> None:
+        """Queues a message; ``prepare`` makes it in the sending thread, so that large arrays are copied there.
+
+        ``writes``: folders in which a backend that is killed over this job may leave a half-written file.
+        """
+        self._written.update(writes)
         self._outgoing.put((job, prepare))
 
     def stop(self) -> None:
@@ -88,6 +94,7 @@ class Session:
         if process is not None:
             process.kill()
             process.finish()
+            remove_half_written(process.pid, {*self._written, *_folders_below(paths.cache_dir())})
         log.close()
         self.arrivals.put(Ended(None if self._stopping.is_set() else fault))
 
@@ -156,6 +163,23 @@ class Session:
                 with suppress(OSError):
                     channel.close()
                 return
+
+
+def remove_half_written(pid: int, folders: Iterable[Path]) -> list[Path]:
+    """Removes what a process that has ended could not remove itself: every writer names its file ``*.PID.partial`` until it is whole."""
+    removed = []
+    for folder in folders:
+        with suppress(OSError):
+            for entry in os.scandir(folder):
+                if entry.name.endswith(".partial") and f".{pid}." in entry.name and entry.is_file(follow_symlinks=False):
+                    with suppress(OSError):
+                        os.unlink(entry.path)
+                        removed.append(Path(entry.path))
+    return removed
+
+
+def _folders_below(top: Path) -> list[Path]:
+    return [Path(folder) for folder, _, _ in os.walk(top)]
 
 
 def _greet(channel: Channel) -> Message:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -140,12 +141,16 @@ def _store(path: Path, rows: NDArray[np.float32]) -> None:
     """Write beside, then rename. A cache that cannot be written is no error."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=f".{os.getpid()}.partial")
+    except OSError:
+        return
+    try:
         with os.fdopen(handle, "wb") as file:
             np.save(file, rows)
         os.replace(partial, path)
     except OSError:
-        return
+        with suppress(OSError):
+            os.unlink(partial)
 
 
 @lru_cache(maxsize=1)

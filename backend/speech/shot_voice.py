@@ -44,7 +44,7 @@ def shot_rows(
     blocks = _watched(voice_blocks(pieces, duration), duration, progress)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, suffix=".partial")
+        handle, name = tempfile.mkstemp(dir=folder, suffix=f".{os.getpid()}.partial")
     except OSError:
         return ArrayRows(_in_memory(blocks, extractor))  # a cache that cannot be written is no error
     partial = Path(name)

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CUDA_INDEX = "https://download.pytorch.org/whl/{}"
-ROCM_INDEX = "https://download.pytorch.org/whl/rocm6.4"
+ROCM_INDEX = "https://download.pytorch.org/whl/rocm{}"
+ROCM_VERSIONS = ("7.2", "7.1", "7.0", "6.4")  # which of them a version of torch is built for changes: the newest that is there is taken
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR of cuda.h
 # (build, oldest driver's CUDA version, oldest compute capability): newest first. torch's wheels for CUDA 13 begin with Turing.
 CUDA_BUILDS = (("cu130", 13000, (7, 5)), ("cu126", 12000, (5, 0)))
+PYPI_BUILD = "cu130"  # what PyPI's torch is on Linux; it runs on the processor too, but is several times as large
 DISK_MEGABYTES = {"cpu": 2700, "mps": 2600, "rocm": 14000, "cu126": 7500, "cu130": 6500}
 DOWNLOAD_MEGABYTES = {"cpu": 700, "mps": 600, "rocm": 5200, "cu126": 3300, "cu130": 2700}
 
@@ -68,13 +70,24 @@ def torch_build(hardware: Hardware) -> tuple[str, str]:
 
 
 def torch_sources(build: str, version: str) -> list[list[str]]:
-    """pip arguments that install torch, one attempt after another. ``version``: from the lock, "2.13.0"."""
-    if build == "mps" or (build == "cpu" and sys.platform == "darwin"):
-        return [[f"torch=={version}"]]
-    local = f"torch=={version}+{'rocm6.4' if build == 'rocm' else build}"
-    index = {"cpu": CPU_INDEX, "rocm": ROCM_INDEX}.get(build, CUDA_INDEX.format(build))
-    # First where pip is configured to look (a mirror, a folder), then the project's own index.
-    return [[local], [local, "--extra-index-url", index]]
+    """pip arguments that install torch, one attempt after another. ``version``: from the lock, "2.13.0".
+
+    First where pip is configured to look (a mirror, a folder), then the project's own index, at last the build that PyPI has.
+    """
+    plain = f"torch=={version}"
+    if build == "mps" or sys.platform == "darwin":
+        return [[plain]]
+    if build == "rocm":
+        builds = [(f"rocm{number}", ROCM_INDEX.format(number)) for number in ROCM_VERSIONS]
+    else:
+        builds = [(build, CPU_INDEX if build == "cpu" else CUDA_INDEX.format(build))]
+    attempts = [[f"{plain}+{name}"] for name, _ in builds] + [[f"{plain}+{name}", "--extra-index-url", index] for name, index in builds]
+    return [*attempts, [plain]] if build in ("cpu", PYPI_BUILD) else attempts
+
+
+def needs_more(build: str, words: list[str]) -> bool:
+    """Whether torch, asked for with these words of ``torch_sources``, needs packages that no lock names: the card's own libraries."""
+    return build not in ("cpu", "mps") or (build == "cpu" and sys.platform == "linux" and "+" not in words[0])
 
 
 def _cuda_build(hardware: Hardware) -> tuple[str, str]:

@@ -21,8 +21,8 @@ from .. import paths
 from ..environment import child_environment
 from ..faults import Fault
 from .claim import MARKER, claim, clear, is_complete, note, notes_of
-from .hardware import torch_sources
-from .plan import Plan, check_place
+from .hardware import DISK_MEGABYTES, PYPI_BUILD, needs_more, torch_sources
+from .plan import LOCK, Plan, check_place
 from .tools import PIP_OPTIONS, SHARES, Report, progress_option, run_tool, teller
 
 # Run in the environment itself. RECORD is read, not `Distribution.files`, which leaves out what is missing since Python 3.12.
@@ -51,6 +51,7 @@ def install(plan: Plan, report: Report) -> Path:
     try:
         claim(plan.folder)
         _make(plan, report)
+        shutil.copyfile(plan.lock, plan.folder / LOCK)  # for `doctor --fix`
         (plan.folder / MARKER).unlink()
     except OSError as error:
         raise Fault("setup-failed", f"{plan.folder} could not be written ({error.strerror or error}).", "Look at its disk.") from error
@@ -142,19 +143,18 @@ def remove_others(keep: Path) -> None:
 
 
 def uninstall() -> list[Path]:
-    """Removes environments, models, logs, keys and caches; the folders that were removed. Takes and .blend files are not touched."""
+    """Removes environments, models, logs, keys, caches and the copy of the sample; the folders that were removed.
+
+    Takes and .blend files are not touched.
+    """
     removed = []
-    for folder in (
-        paths.environments_dir(),
-        paths.models_dir(),
-        paths.logs_dir(),
-        paths.user_data_dir() / "credentials",
-        paths.cache_dir(),
-    ):
+    ours = [paths.environments_dir(), paths.models_dir(), paths.logs_dir(), paths.cache_dir()]
+    for folder in (*ours, paths.user_data_dir() / "credentials", paths.user_data_dir() / "sample"):
         if folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
             removed.append(folder)
-    paths.current_environment_file().unlink(missing_ok=True)
+    for file in (paths.current_environment_file(), paths.user_data_dir() / "speeds.json"):
+        file.unlink(missing_ok=True)
     with suppress(OSError):
         paths.user_data_dir().rmdir()  # only if nothing of somebody else's lies there
     return removed
@@ -169,17 +169,26 @@ def _install_torch(plan: Plan, interpreter: Path, report: Report, extra: Sequenc
     for number, arguments in enumerate(attempts, 1):
         try:
             _pip(interpreter, plan, [*extra, *arguments], report, "torch")
+            if needs_more(plan.build, arguments):
+                _pip(interpreter, plan, [*arguments, "--constraint", str(plan.lock)], report, "torch", needs=True)
             return
         except Fault as fault:
-            if number == len(attempts) or fault.code == "disk-full" or plan.source is not None:
+            if number == len(attempts) or fault.code == "disk-full" or not _room_for(plan, attempts[number]):
                 raise
 
 
-def _pip(interpreter: Path, plan: Plan, arguments: Sequence[str], report: Report, phase: str) -> None:
+def _room_for(plan: Plan, arguments: Sequence[str]) -> bool:
+    """Whether the next attempt fits on the disk: PyPI's build is far larger than the one for processors."""
+    large = needs_more(plan.build, list(arguments)) and plan.build == "cpu"
+    return not large or shutil.disk_usage(plan.folder).free // 2**20 > DISK_MEGABYTES[PYPI_BUILD]
+
+
+def _pip(interpreter: Path, plan: Plan, arguments: Sequence[str], report: Report, phase: str, needs: bool = False) -> None:
     offline = ["--no-index", "--find-links", str(plan.source)] if plan.source is not None else []
-    # The locks name every package, so pip need not, and must not, look for more.
+    # The locks name every package but a card's libraries, so pip need not, and must not, look for more.
+    alone = [] if needs else ["--no-deps"]
     run_tool(
-        [interpreter, "-m", "pip", "install", "--no-deps", *PIP_OPTIONS, progress_option(interpreter), *offline, *arguments],
+        [interpreter, "-m", "pip", "install", *alone, *PIP_OPTIONS, progress_option(interpreter), *offline, *arguments],
         teller(report, phase),
     )
 

@@ -63,12 +63,16 @@ class Plan:
 def make_plan(data: Path, source: Path | None = None, python: Path | None = None, build: str | None = None, proof: str = PROOF) -> Plan:
     """The plan for this computer. ``build``: a build of torch instead of the one found.
 
-    Raises Fault ``setup-incomplete-zip``, ``setup-python``, ``setup-source`` or ``setup-path``.
+    Raises Fault ``setup-incomplete-zip``, ``setup-python``, ``setup-source``, ``setup-hardware`` or ``setup-path``.
     """
     if source is not None and not source.is_dir():
         raise Fault("setup-source", f"{source} is no folder of wheels.", "Choose the folder that holds the downloaded .whl files.")
     python = python or own_python()
-    found, reason = torch_build(find_hardware())
+    hardware = find_hardware()
+    if hardware.system == "Darwin" and hardware.machine not in ("arm64", "aarch64"):
+        hint = "Use a Mac with Apple's own processor, or render on another computer with Export Job."
+        raise Fault("setup-hardware", "torch is no longer made for Macs with an Intel processor.", hint)
+    found, reason = torch_build(hardware)
     if build is not None:
         found, reason = build, "Chosen by hand."
     plan = Plan(data, Path(), python, found, reason, DISK_MEGABYTES.get(found, 3000), DOWNLOAD_MEGABYTES.get(found, 1000), source, proof)

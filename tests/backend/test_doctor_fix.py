@@ -43,6 +43,15 @@ def test_lost_files_and_lost_packages_come_back(environment: Path, monkeypatch: 
     assert caught.value.code == "setup-network" and caught.value.hint
 
 
+def test_a_missing_package_comes_in_the_locked_version(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel(tmp_path / "wheels", "tinypackage", "2.0", {"tinypackage/__init__.py": ""})
+    monkeypatch.setattr(doctor_fix.sys, "prefix", str(tmp_path))
+    (tmp_path / "backend.txt").write_text("# a lock\ntinypackage-more==3.0\ntinypackage==1.0\n")
+    monkeypatch.setattr(doctor_fix, "missing_packages", lambda: ["tinypackage>=0.5"])
+    assert doctor_fix.fix(lambda _: None) == ["tinypackage==1.0"]
+    assert doctor_fix.locked("numpy>=1").startswith("numpy==") and doctor_fix.locked("nowhere>=1") == "nowhere>=1"
+
+
 def test_what_is_installed_is_not_called_missing() -> None:
     assert doctor_fix.missing_packages() == []
     assert not doctor_fix._installed("nowhere-to-be-had>=1") and doctor_fix._installed("numpy>=1.26")

@@ -88,3 +88,59 @@ def test_captured_readings_lose_their_flicker(addon):
     even = addon.capture.smoothed(readings, Fraction(30))
     assert even.shape == (40, 18) and np.ptp(even[5:-5]) < 0.3 and abs(even.mean() - 1) < 0.1
     assert np.array_equal(addon.capture.smoothed(readings, Fraction(30), 0.0), readings)
+
+
+@pytest.mark.parametrize(
+    ("code", "offered"), [("backend-died", True), ("backend-restarts", True), ("cancelled", False), ("face-none", False)]
+)
+def test_what_the_backend_did_not_finish_is_offered_again(addon, code, offered):
+    import faces
+
+    client = faces.double(addon)
+    book = addon.backend_link.book
+    left = book.add(job(addon, 5))
+    event = addon.bridge.client.Event
+    book.take_event(event("started", 5))
+    book.take_event(event("progress", 5, {"done": 7, "total": 9}))
+    book.take_event(event("failed", 5, fault(addon, code).to_dict()))
+    addon.backend_link.collect_faults()
+    assert addon.reports.latest_problem().code == code
+    shown = addon.panel_state.read(bpy.context, None).lost
+    assert [number for number, _ in shown] == ([5] if offered else [])
+    if not offered:
+        assert not bpy.ops.autter.run_again.poll()
+        return
+    left.send = lambda asked: asked.find_portrait("x") + 500
+    addon.backend_link.run_again(left)
+    assert client.requests and list(book.open) == [501] and not book.lost and not left.started and left.fraction == 0
+    book.take_event(event("failed", 501, fault(addon, code).to_dict()))  # the next backend dies as well: offered once more
+    addon.backend_link.collect_faults()
+    assert bpy.ops.autter.forget_lost(job=501) == {"FINISHED"} and not addon.panel_state.read(bpy.context, None).lost
+
+
+def test_a_job_that_is_offered_again_is_done_by_one_click(addon, tmp_path, monkeypatch):
+    """A render dies with its backend; Run Again makes the movie with the motion that it had, whatever was keyed meanwhile."""
+    import faces
+
+    calls = []
+
+    def rendering(request):
+        calls.append(request)
+        if len(calls) == 1:
+            return fault(addon, "backend-died")
+        return fault(addon, "face-none")
+
+    client = faces.double(addon, render=rendering)
+    actor = faces.actor(addon, tmp_path)
+    origin = addon.backend_link.origin(bpy.context.scene, actor)
+    addon.backend_link.start_job("render", lambda asked: asked.render("shot", "track", "/x/movie.mp4"), origin, {})
+    while not addon.backend_link.book.finished:
+        addon.backend_link.poll()
+    addon.backend_link.collect_faults()
+    monkeypatch.setattr(addon.operators_base.WaitingOperator, "waits", lambda self: False)
+    assert bpy.ops.autter.run_again() == {"FINISHED"}
+    assert [request.shot for request in client.requests] == ["shot", "shot"] and client.requests[1].out_path == "/x/movie.mp4"
+    while not addon.backend_link.book.finished:
+        addon.backend_link.poll()
+    addon.backend_link.collect_faults()
+    assert not addon.backend_link.book.lost, "a job that failed by itself is offered again"

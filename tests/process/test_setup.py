@@ -200,4 +200,9 @@ def test_a_name_that_leads_elsewhere_is_not_followed(home: Path) -> None:
 def test_the_build_fits_the_card_and_its_driver(found: hardware.Hardware, build: str) -> None:
     chosen, reason = hardware.torch_build(found)
     assert chosen == build and reason.endswith(".")
-    assert hardware.torch_sources(chosen, "2.13.0")[0][0].startswith("torch==2.13.0")
+    sources = hardware.torch_sources(chosen, "2.13.0")
+    assert all(words[0].startswith("torch==2.13.0") for words in sources)
+    assert (sources[-1] == ["torch==2.13.0"]) == (chosen in ("cpu", "mps", "cu130")), "PyPI's build is no stand-in for this card's"
+    if sys.platform == "linux":  # the wheels for cards leave the cards' libraries to packages of their own
+        assert [hardware.needs_more(chosen, words) for words in sources][0] == (chosen not in ("cpu", "mps"))
+        assert hardware.needs_more("cpu", ["torch==2.13.0"]) and not hardware.needs_more("cpu", ["torch==2.13.0+cpu"])
