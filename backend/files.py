@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import errno
-import glob
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from bridge.faults import Fault
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SPARE_BYTES = 32 * 2**20  # left free for everybody else on the disk
 _ABANDONED_SECONDS = 3600.0  # a half-written file that nobody wrote to for so long is from a process that was killed
+_OF_A_PROCESS = re.compile(r"\..+\.\d+(\.signed)?\.partial")
 
 
 @contextmanager
@@ -41,10 +42,10 @@ def written_beside(target: str | Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(target: Path) -> None:
-    """What a killed process could not remove itself."""
-    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+    """What killed processes could not remove themselves, of this file or, since takes are numbered on, of another beside it."""
+    for leftover in target.parent.glob(".*.partial"):
         with suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
+            if _OF_A_PROCESS.match(leftover.name) and time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
                 leftover.unlink()
 
 

@@ -73,6 +73,7 @@ class Listener:
 
     def _bind(self, tcp: bool) -> tuple[socket.socket, str]:
         if not tcp:
+            remove_stale_sockets()
             folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))  # for the owner's eyes only
             path = folder / "socket"
             if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
@@ -166,6 +167,27 @@ def remove_socket(address: str) -> None:
         with suppress(OSError):
             Path(path).unlink(missing_ok=True)
             folder.rmdir()
+
+
+def remove_stale_sockets() -> None:
+    """Removes sockets that listeners left which were killed together with the program that would have removed them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        path = folder / "socket"
+        try:
+            if not path.is_socket() or folder.stat().st_uid != os.getuid():
+                continue
+            probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except (OSError, AttributeError):
+            continue
+        try:
+            probe.setblocking(False)  # a listener that is busy answers later; only a dead one refuses
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            remove_socket(f"unix:{path}")
+        except OSError:
+            pass
+        finally:
+            probe.close()
 
 
 def _open_socket(address: str, timeout: float) -> socket.socket:

@@ -41,13 +41,16 @@ def test_errors_of_the_system_become_faults(tmp_path: Path, number: int, code: s
 
 
 def test_leftovers_of_a_killed_process_go_with_the_next_write(tmp_path: Path) -> None:
-    old, new = tmp_path / ".a[1].txt.11.partial", tmp_path / ".a[1].txt.12.partial"
-    for path in (old, new):
+    names = (".a[1].txt.11.partial", ".a[1].txt.12.partial", ".take_01.mp4.13.partial", ".take_01.mp4.13.signed.partial", ".mine.partial")
+    old, new, other, signed, foreign = (tmp_path / name for name in names)
+    for path in (old, new, other, signed, foreign):
         path.touch()
-    os.utime(old, (time.time() - 9000,) * 2)
+        if path != new:
+            os.utime(path, (time.time() - 9000,) * 2)
     with written_beside(tmp_path / "a[1].txt") as partial:
         partial.write_text("whole")
     assert not old.exists() and new.exists(), "somebody may still be writing to the other"
+    assert not other.exists() and not signed.exists() and foreign.exists(), "only what bears a process's number is ours"
 
 
 def test_space_is_looked_at(tmp_path: Path) -> None:
