@@ -72,7 +72,7 @@ def start_synthesis(
         from .synthesis.sd15 import tier
 
         rendering = tier.Rendering(tier.outlook(settings, shot.seed))
-        rendering.notes.append(rendering.outlook.sentence)
+        rendering.notes.extend([rendering.outlook.sentence, *rendering.outlook.remarks])
         frames = tier.render_rows(
             image,
             track.portrait_landmarks,
@@ -82,6 +82,7 @@ def start_synthesis(
             frame_count=end - first,
             fraction=fraction,
             look=look,
+            hearing=tier.Hearing(shot.voice, track.fps),
         )
         return Synthesis(image, frames, rendering.notes)
     from .synthesis.small.held_back import HeldBack

@@ -97,7 +97,7 @@ def released_seconds(models: Models, compiled: bool) -> float:
 
 def part_seconds(models: Models, settings: Sd15Settings, compiled: bool = False) -> tuple[float, float, float]:
     """(one step of a window, decoding one frame, the landmark network over a window) in seconds, best of two."""
-    from backend.synthesis.sd15.pipeline import Sd15Pipeline
+    from backend.synthesis.sd15.pipeline import Film, Sd15Pipeline
 
     pipeline = _pipeline(models, settings, compiled)
     marks: list[float] = []
@@ -109,7 +109,7 @@ def part_seconds(models: Models, settings: Sd15Settings, compiled: bool = False)
     poses = _poses(settings.size)
     for _ in range(2):
         marks.append(float("nan"))
-        list(pipeline.latents(poses, settings.window, callback=step))
+        list(pipeline.latents(Film(poses, settings.window), callback=step))
     gaps = [after - before for before, after in zip(marks, marks[1:]) if after == after and before == before]
     decoding = min(_timed(models, lambda: pipeline.decode(_latents(models, settings, 1))) for _ in range(2))
     drawings = [poses(frame) for frame in range(settings.window)]
@@ -119,14 +119,16 @@ def part_seconds(models: Models, settings: Sd15Settings, compiled: bool = False)
 
 def _measure(models: Models, settings: Sd15Settings, arguments: argparse.Namespace) -> dict[str, Any]:
     """One preset over a shot of three windows: the first picture, seconds a frame, peak memory beside the plan's figure."""
-    frames = arguments.frames or 3 * settings.window - 2 * settings.overlap
+    from backend.synthesis.sd15.pipeline import Film
+
+    frames, poses = arguments.frames or 3 * settings.window - 2 * settings.overlap, _poses(settings.size)
     pipeline = _pipeline(models, settings, arguments.compile)
     if models.device.type == "cuda" or arguments.compile:
-        list(pipeline.frames(_poses(settings.size), min(frames, settings.window)))  # kernels are chosen and compiled here
+        list(pipeline.frames(Film(poses, min(frames, settings.window))))  # kernels are chosen and compiled here
     _reset_peak(models)
     began = time.perf_counter()
     first = 0.0
-    for count, _ in enumerate(pipeline.frames(_poses(settings.size), frames)):
+    for count, _ in enumerate(pipeline.frames(Film(poses, frames))):
         if count == 0:
             first = time.perf_counter() - began
     seconds = time.perf_counter() - began
@@ -150,14 +152,13 @@ def _settings(family: str, preset: str, models: Models) -> Sd15Settings:
 
 
 def _pipeline(models: Models, settings: Sd15Settings, compiled: bool) -> Any:
-    import torch
-
+    from backend.synthesis.sd15 import devices
     from backend.synthesis.sd15.pipeline import Sd15Pipeline
 
     pipeline = Sd15Pipeline(models, settings)
     pipeline.use_bank(_bank(models, settings.size))
     if compiled:
-        pipeline.network = torch.compile(models.denoising_unet, mode="reduce-overhead", dynamic=False)
+        pipeline.network = devices.compiled(models.denoising_unet)
     return pipeline
 
 

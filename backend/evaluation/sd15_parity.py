@@ -118,6 +118,8 @@ def _recorded_run(pipeline: Sd15Pipeline, fixture: dict[str, Tensor], drawings: 
     """Samples the fixture's frames; the network's first answer (2, 4, frames, h, w) and the last latents (frames, 4, h, w)."""
     import torch
 
+    from backend.synthesis.sd15.pipeline import Film
+
     network, answers = pipeline.network, []
 
     def recording(*inputs: Any) -> Tensor:
@@ -126,7 +128,8 @@ def _recorded_run(pipeline: Sd15Pipeline, fixture: dict[str, Tensor], drawings: 
 
     pipeline.network = recording
     start = fixture["initial_latents"][0].transpose(0, 1)
-    latents = torch.cat(list(pipeline.latents(drawings.__getitem__, len(drawings), noise=lambda frame, height, width: start[frame])))
+    film = Film(drawings.__getitem__, len(drawings), noise=lambda frame, height, width: start[frame])
+    latents = torch.cat(list(pipeline.latents(film)))
     return {"first": answers[0], "latents": latents}
 
 

@@ -14,7 +14,7 @@ from tiny_shots import SIZE, frame_changes, latents, moving_bar, moving_wave, pi
 from torch import Tensor
 
 from backend.synthesis.sd15.models import Models
-from backend.synthesis.sd15.pipeline import Step
+from backend.synthesis.sd15.pipeline import Film, Step
 from bridge.faults import Fault
 
 pytestmark = pytest.mark.unit
@@ -82,7 +82,7 @@ def test_pictures_come_as_windows_are_finished(tiny_echo: Models) -> None:
     """The first pictures are there before the last window was begun, and no more than three windows are held."""
     begun: list[int] = []
     renderer = pipeline(tiny_echo, window=8, overlap=2, tiny_decoder=True)
-    pictures = renderer.frames(moving_bar, 44, callback=lambda step: begun.append(step.window.number))
+    pictures = renderer.frames(Film(moving_bar, 44), callback=lambda step: begun.append(step.window.number))
     first = next(pictures)
     assert first.shape == (SIZE, SIZE, 3) and first.dtype == np.uint8 and set(begun) == {0}
     assert len(list(pictures)) == 43 and sorted(set(begun)) == list(range(7))
@@ -118,8 +118,8 @@ def test_half_precisions_run_and_agree(dtype: torch.dtype, most: float, tiny: Mo
     """As far as seven or ten bits go where guidance takes their rounding 3.5 times and the random maps are large."""
     half = in_dtype(tiny, dtype)
     renderer = pipeline(half, guidance=3.5)
-    assert {tensor.dtype for tensor in (renderer._reference or {}).values()} == {dtype}
-    given = torch.cat(list(renderer.latents(moving_bar, 2)))
+    assert {tensor.dtype for pair in (renderer._reference or {}).values() for tensor in pair} == {dtype}
+    given = torch.cat(list(renderer.latents(Film(moving_bar, 2))))
     wanted = latents(tiny, 2, guidance=3.5)
     assert given.dtype == torch.float32 and bool(given.isfinite().all())
     assert float((given - wanted).norm() / wanted.norm()) < most
@@ -141,9 +141,10 @@ def test_both_decoders_make_pictures(tiny_echo: Models) -> None:
 
 def test_a_voice_changes_echomimic(tiny_echo: Models) -> None:
     renderer = pipeline(tiny_echo)
-    silent = torch.cat(list(renderer.latents(moving_bar, 3)))
-    renderer.use_voice(torch.randn(3, 50, tiny_echo.config.cross_attention_dim, generator=torch.Generator().manual_seed(0)))
-    assert not torch.allclose(torch.cat(list(renderer.latents(moving_bar, 3))), silent, atol=1e-4)
+    silent = torch.cat(list(renderer.latents(Film(moving_bar, 3))))
+    heard = torch.randn(3, 50, tiny_echo.config.cross_attention_dim, generator=torch.Generator().manual_seed(0))
+    renderer.use_voice(lambda frames: heard[list(frames)])
+    assert not torch.allclose(torch.cat(list(renderer.latents(Film(moving_bar, 3)))), silent, atol=1e-4)
 
 
 @pytest.mark.parametrize(

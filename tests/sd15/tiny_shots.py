@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend.synthesis.sd15.models import Models
 from backend.synthesis.sd15.noise import FrameNoise, frame_noise
-from backend.synthesis.sd15.pipeline import Callback, Sd15Pipeline
+from backend.synthesis.sd15.pipeline import Callback, Film, Sd15Pipeline
 from backend.synthesis.sd15.reference import reference_bank
 from backend.synthesis.sd15.settings import Sd15Settings
 
@@ -61,7 +61,7 @@ def latents(
     **settings: Any,
 ) -> Tensor:
     """Clean latents (frames, 4, 8, 8) of a range of a shot."""
-    return torch.cat(list(pipeline(models, **settings).latents(pose, count, first, end, callback, noise)))
+    return torch.cat(list(pipeline(models, **settings).latents(Film(pose, count, noise), first, end, callback)))
 
 
 def frame_changes(shot: Tensor) -> Tensor:

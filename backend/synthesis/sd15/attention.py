@@ -3,7 +3,8 @@
 
 Reference attention: Hu et al., "Animate Anyone", 2023. Every self-attention of the reference network stores its normalised input;
 the self-attention of the same name in the denoiser attends to its own frame and to that. ``reference`` maps the names of the
-denoiser's self-attentions to tensors (b, tokens, channels), in the dtype of the denoiser.
+denoiser's self-attentions to tensors (b, tokens, channels) in the dtype of the denoiser, or to the keys and values that its weights
+make of them: those stay the same over all steps and windows, and a compiled denoiser must not keep anything between its calls.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Reference = dict[str, Tensor]
+Projected = dict[str, tuple[Tensor, Tensor]]  # keys and values, (b, tokens, channels) each
 
 
 class WriteProcessor:
@@ -33,26 +35,18 @@ class ReferenceReader:
     """What the reading processors share: the reference, and which rows of the batch go without it."""
 
     def __init__(self) -> None:
-        self.reference: Reference | None = None
+        self.reference: Reference | Projected | None = None
         self.rows_without = 0  # the first rows (frames of the unconditional half) attend to themselves only
-        self._projected: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def use(self, reference: Reference | None, rows_without: int = 0) -> None:
+    def use(self, reference: Reference | Projected | None, rows_without: int = 0) -> None:
         """Sets the reference for the calls that follow."""
-        if reference is not self.reference:
-            self._projected.clear()
         self.reference, self.rows_without = reference, rows_without
 
     def keys_and_values(self, name: str, attention: nn.Module) -> tuple[Tensor, Tensor]:
-        """Keys and values (b, tokens, channels) of one attention; computed once a reference where no gradient is asked for."""
+        """Keys and values (b, tokens, channels) of one attention."""
         assert self.reference is not None
-        if torch.is_grad_enabled():
-            tokens = self.reference[name]
-            return attention.to_k(tokens), attention.to_v(tokens)
-        if name not in self._projected:
-            tokens = self.reference[name]
-            self._projected[name] = (attention.to_k(tokens), attention.to_v(tokens))
-        return self._projected[name]
+        seen = self.reference[name]
+        return seen if isinstance(seen, tuple) else (attention.to_k(seen), attention.to_v(seen))
 
 
 class ReadProcessor:
@@ -104,6 +98,19 @@ def _attend(attention: nn.Module, hidden_states: Tensor, keys: Tensor, values: T
 
     mixed = functional.scaled_dot_product_attention(heads(attention.to_q(hidden_states)), heads(keys), heads(values))
     return attention.to_out[0](mixed.transpose(1, 2).reshape(rows, -1, channels))
+
+
+def projected(attention: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of one attention (b, tokens, channels) from what it is to read, on the device and in the dtype of ``tokens``.
+
+    Works where the weights lie and calls no module: weights that wait in the machine's memory are not fetched onto the card for it. There
+    it works in float32, which processors are quick in.
+    """
+    weights = attention.to_k.weight, attention.to_v.weight
+    exact = torch.float32 if weights[0].device.type == "cpu" else weights[0].dtype
+    here = tokens.to(weights[0].device, exact)
+    keys, values = (functional.linear(here, weight.to(exact)).to(tokens.device, tokens.dtype) for weight in weights)
+    return keys, values
 
 
 def self_attention_names(processors: dict[str, Any]) -> list[str]:

@@ -154,14 +154,33 @@ CHECKPOINTS = (
     _checkpoint("echomimic_pose_acc.denoising_unet", "EchoMimic, few steps: denoiser", _ECHO, "denoising_unet_pose_acc.pth", 3_400_000_000),
     _checkpoint("echomimic_pose_acc.motion_module", "EchoMimic, few steps: motion", _ECHO, "motion_module_pose_acc.pth", 1_818_000_000),
 )
-PARTS = {part.key: part for part in (*BASE_PARTS, *CHECKPOINTS)}
+VOICE_ENCODER = Part(
+    "voice_encoder",
+    "voice encoder (whisper-tiny), which moves EchoMimic's mouth",
+    ("whisper-tiny", "audio_processor"),
+    "openai/whisper-tiny",
+    "",
+    (
+        (
+            PublishedFile(
+                "model.safetensors", 151_061_672, 151_061_672, "7ebd0e69e78190ffe1438491fa05cc1f5c1aa3a4c4db3bc1723adbb551ea2395"
+            ),
+            # The first release of the same weights, as EchoMimic's instructions place it.
+            PublishedFile("whisper_tiny.pt", 75_572_083, 75_572_083, "65147644a518d12f04e32d6f3b26facc3f8dd46e5390956a9424a650c0ce22b9"),
+        ),
+    ),
+    "Apache-2.0",
+    "https://huggingface.co/openai/whisper-tiny",
+    needed=False,
+)
+PARTS = {part.key: part for part in (*BASE_PARTS, *CHECKPOINTS, VOICE_ENCODER)}
 
 
 def _of(name: str, *keys: str) -> tuple[str, ...]:
     return tuple(f"{name}.{key}" for key in keys)
 
 
-_ECHO_SHARED = ("vae", "tiny_decoder", *_of("echomimic_pose", "reference_unet", "face_locator"))
+_ECHO_SHARED = ("vae", "tiny_decoder", VOICE_ENCODER.key, *_of("echomimic_pose", "reference_unet", "face_locator"))
 _ANI_PARTS = _of("aniportrait", "denoising_unet", "motion_module", "reference_unet", "pose_guider")
 WEIGHT_SETS = {
     chosen.key: chosen

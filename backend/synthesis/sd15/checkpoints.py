@@ -6,11 +6,12 @@ A ``.pth`` is a pickle: it is read with ``weights_only=True``, which runs no cod
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ _CODES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+Tick = Callable[[], None]  # called between two tensors, to raise where the work is to stop
+_STATES = ("state_dict", "model_state_dict")  # under which some files keep their weights beside other things
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,20 @@ class Checkpoint:
             yield file.get_tensor
 
 
-def open_checkpoint(path: Path, dtype: torch.dtype = torch.float32, cache: Path | None = None) -> Checkpoint:
+def no_tick() -> None:
+    """Lets the work go on."""
+
+
+def open_checkpoint(path: Path, dtype: torch.dtype = torch.float32, cache: Path | None = None, tick: Tick = no_tick) -> Checkpoint:
     """A file of weights, ``.safetensors`` or a pickle that is converted into ``cache`` (the user's cache by default).
 
     ``dtype``: what the weights will run in; float32 weights are stored in half the space unless it is float32. Raises Fault
-    ``sd15-file`` or those of a full disk.
+    ``sd15-file`` or those of a full disk, and what ``tick`` raises.
     """
     path = Path(path)
     if not path.is_file():
         raise Fault("sd15-parts", f"There is no file {path}.", "Run `doctor --tier sd15`.")
-    file = path if path.suffix == ".safetensors" else _converted(path, dtype, cache or cache_dir() / "sd15")
+    file = path if path.suffix == ".safetensors" else _converted(path, dtype, cache or cache_dir() / "sd15", tick)
     return Checkpoint(path, file, _shapes(file, path))
 
 
@@ -71,16 +78,19 @@ def _shapes(file: Path, path: Path) -> dict[str, tuple[int, ...]]:
         raise _unreadable(path, error) from error
 
 
-def _converted(path: Path, dtype: torch.dtype, cache: Path) -> Path:
-    """The safetensors form of a pickle, made where it is not there yet for this very file."""
+def _converted(path: Path, dtype: torch.dtype, cache: Path, tick: Tick) -> Path:
+    """The safetensors form of a pickle, made where it is not there yet for this very file; that of a former file there is let go of."""
     status = path.stat()
     halved = dtype != torch.float32
-    facts = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-    digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    target = cache / f"{path.stem}-{digest}-{'half' if halved else 'full'}.safetensors"
+    place, facts = (hashlib.sha256(text.encode()).hexdigest() for text in (str(path.resolve()), f"{status.st_size} {status.st_mtime_ns}"))
+    same_place, tail = f"{path.stem}-{place[:12]}", f"{'half' if halved else 'full'}.safetensors"
+    target = cache / f"{same_place}-{facts[:12]}-{tail}"
     if not target.is_file():
         state = read_pickle(path)
-        write_safetensors(target, state, torch.float16 if halved else None)
+        for former in cache.glob(f"{glob.escape(same_place)}-*-{tail}"):
+            with suppress(OSError):  # another program may be reading it
+                former.unlink()
+        write_safetensors(target, state, torch.float16 if halved else None, tick)
     return target
 
 
@@ -96,13 +106,13 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise _unreadable(path, error) from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    state = next((loaded[name] for name in _STATES if name in loaded), loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise Fault("sd15-file", f"{path.name} holds more or other things than named weights.", "Use the file as it was published.")
     return {str(name): value for name, value in state.items()}
 
 
-def write_safetensors(target: Path, state: Mapping[str, Tensor], floats: torch.dtype | None = None) -> None:
+def write_safetensors(target: Path, state: Mapping[str, Tensor], floats: torch.dtype | None = None, tick: Tick = no_tick) -> None:
     """Writes tensors one after the other, so that they are never in memory together. ``floats``: dtype for those in floating point."""
     header: dict[str, object] = {}
     offset = 0
@@ -118,6 +128,7 @@ def write_safetensors(target: Path, state: Mapping[str, Tensor], floats: torch.d
     with written_beside(target) as partial, partial.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in state.values():
+            tick()
             dtype = floats if floats is not None and tensor.is_floating_point() else tensor.dtype
             file.write(tensor.detach().to(dtype).contiguous().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
 

@@ -16,7 +16,7 @@ from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention import ReadProcessor, Reference, ReferenceReader, TokenProcessor
+from .attention import Projected, ReadProcessor, Reference, ReferenceReader, TokenProcessor, projected
 from .config import LATENT_CHANNELS, NetworkConfig
 
 AUDIO_STRENGTH = 3.0  # EchoMimic's weight of its cross-attention to the voice
@@ -90,7 +90,7 @@ class Denoiser(nn.Module):
         timesteps: Tensor,
         tokens: Tensor,
         pose: Sequence[Tensor],
-        reference: Reference | None,
+        reference: Reference | Projected | None,
         rows_without: int = 0,
     ) -> Tensor:
         """The predicted velocity, (b, 4, frames, h, w).
@@ -106,6 +106,11 @@ class Denoiser(nn.Module):
         self._pose.maps = pose
         self.reader.use(reference, rows_without * frames)
         return self.unet(latents, timesteps, tokens, return_dict=False)[0]
+
+    @torch.inference_mode()
+    def projected(self, reference: Reference) -> Projected:
+        """Keys and values of every self-attention from a reference, for ``forward``: worked out once for a portrait."""
+        return {name: projected(self.unet.get_submodule(name.removesuffix(".processor")), tokens) for name, tokens in reference.items()}
 
     def _set_processors(self, token_strength: float) -> None:
         processors = dict(self.unet.attn_processors)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,12 +44,9 @@ def place(models: Models, plan: Plan, device: str) -> None:
         for network in networks.values():
             _to(network, device)
         return
-    denoiser = networks.pop("denoising_unet")
     if plan.offload == "blocks":
-        _stream_blocks(denoiser, device)
-    else:
-        networks["denoising_unet"] = denoiser
-    _take_turns(list(networks.values()), device)
+        _stream_blocks(networks.pop("denoising_unet"), device)
+    take_turns(networks.values(), device)
 
 
 def _to(network: nn.Module, device: str) -> None:
@@ -59,18 +57,26 @@ def _to(network: nn.Module, device: str) -> None:
                 module.to(memory_format=torch.channels_last)
 
 
-def _take_turns(networks: list[nn.Module], device: str) -> None:
-    """Each network comes onto the device when it is called, and the one before it leaves."""
-    from accelerate import cpu_offload_with_hook
+def take_turns(networks: Iterable[nn.Module], device: str) -> None:
+    """Each network comes onto the device when it is called, and the one that was there leaves: never two at a time."""
+    from accelerate.hooks import ModelHook, add_hook_to_module
 
-    hook = None
+    class OneAtATime(ModelHook):
+        """Runs before a network's ``forward``, and before ``encode`` and ``decode`` of diffusers' autoencoders."""
+
+        def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+            if present and present[0] is not module:
+                present.pop().to("cpu")
+                if device.startswith("cuda"):
+                    torch.cuda.empty_cache()
+            if not present:
+                present.append(module.to(device))
+            return args, kwargs
+
+    present: list[nn.Module] = []
     for network in networks:
         network.to("cpu")
-        _, hook = cpu_offload_with_hook(network, torch.device(device), prev_module_hook=hook)
-    if hook is not None:  # the order is a ring: the first one called again sends the last one away
-        first = getattr(networks[0], "_hf_hook", None)
-        if first is not None:
-            first.prev_module_hook = hook
+        add_hook_to_module(network, OneAtATime(), append=True)
 
 
 def _stream_blocks(denoiser: Any, device: str) -> None:
@@ -87,11 +93,21 @@ def _stream_blocks(denoiser: Any, device: str) -> None:
     )
 
 
-def compiled(network: Any, device: str) -> Any:
-    """The denoiser compiled for fixed shapes, with CUDA graphs, where ``AUTTER_SD15_COMPILE`` asks for it; else itself.
+def compile_wanted(device: str) -> bool:
+    """Whether ``AUTTER_SD15_COMPILE`` asks for a compiled denoiser on a device that gains from it."""
+    return os.environ.get(COMPILE_VARIABLE, "0") not in ("", "0") and device.startswith("cuda")
 
-    The first window of each shape then takes a minute or more, the others less time.
+
+def compiled(network: nn.Module) -> Callable[..., torch.Tensor]:
+    """The denoiser compiled for fixed shapes, with CUDA graphs: one graph for all windows, steps and portraits.
+
+    The first window of each shape takes a minute or more, the others less time.
     """
-    if os.environ.get(COMPILE_VARIABLE, "0") in ("", "0") or not device.startswith("cuda"):
-        return network
-    return torch.compile(network, mode="reduce-overhead", dynamic=False)
+    fast = torch.compile(network, mode="reduce-overhead", dynamic=False, fullgraph=True)
+
+    def call(*inputs: Any) -> torch.Tensor:
+        torch.compiler.cudagraph_mark_step_begin()
+        answer: torch.Tensor = fast(*inputs)
+        return answer.clone()  # the next call writes over the graph's own memory
+
+    return call

@@ -25,6 +25,7 @@ _ENCODER_PICTURE = 430e6  # the portrait through the encoder and the reference n
 _BASE = 700e6  # what the graphics driver and its libraries take for themselves
 _MARGIN = 1.15  # blocks that the allocator cannot fill
 _BLOCKS_SHARE = 0.2  # of the denoiser's weights that are on the card at a time when they come block by block
+_FULL_SAYINGS = ("out of memory", "can't allocate memory", "alloc_failed", "allocation_failed", "failed to allocate")
 _PUBLISHED_BYTES = 4  # a weight in the published .pth files
 
 
@@ -96,6 +97,20 @@ def needed(sizes: Sizes, settings: Sd15Settings, plan: Plan, itemsize: int, chan
         bank_time = max(sizes.reference, sizes.image_encoder, sizes.vae) + encoding
         peak = max(denoiser + sampling, sizes.vae + decoding, sizes.pose + posing)
     return int(max(peak, bank_time) * _MARGIN + (_BASE if card else 0))
+
+
+def reference_bytes(files: Mapping[str, Path], itemsize: int) -> int:
+    """Bytes that making a portrait's bank takes beside whatever is loaded."""
+    sizes = weights_bytes(files, itemsize)
+    return int((sizes.reference + sizes.image_encoder + sizes.vae + _ENCODER_PICTURE * itemsize / 2) * _MARGIN)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a device's or the machine's memory did not suffice; the libraries below torch say it in many ways."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in _FULL_SAYINGS)
 
 
 def choose(needs: Mapping[str, int], free: int | None, plans: tuple[Plan, ...]) -> Plan:

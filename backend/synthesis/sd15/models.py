@@ -15,7 +15,7 @@ from torch import nn
 from bridge.faults import Fault
 
 from . import keys
-from .checkpoints import Checkpoint, open_checkpoint
+from .checkpoints import Checkpoint, Tick, no_tick, open_checkpoint
 from .config import FAMILIES, NetworkConfig
 from .denoiser import AUDIO_STRENGTH, Denoiser
 from .pose_guider import FaceLocator, PoseGuider
@@ -83,25 +83,27 @@ def load_models(
     family: str = "aniportrait",
     cache: Path | None = None,
     reference: bool = True,
+    tick: Tick = no_tick,
 ) -> Models:
     """The networks with their published weights, ready to run.
 
     ``parts``: the files and folders ``reference_unet``, ``denoising_unet``, ``motion_module``, ``pose_guider`` (AniPortrait) or
     ``face_locator`` (EchoMimic), ``vae``, ``image_encoder`` (AniPortrait), and where there are any ``unet_config`` and ``tiny_decoder``.
     ``cache``: where ``.pth`` files become safetensors, once. ``reference``: with the reference network and the image encoder, which
-    nothing but ``reference_bank`` needs. Raises Fault ``sd15-parts``, ``sd15-keys``, ``sd15-file`` or ``sd15-config``.
+    nothing but ``reference_bank`` needs. ``tick`` is called between two weights and may raise to stop. Raises Fault ``sd15-parts``,
+    ``sd15-keys``, ``sd15-file`` or ``sd15-config``.
     """
     pose = POSE_PARTS.get(family, "")
     _require(parts, ("denoising_unet", "motion_module", "vae", pose, *(_reference_parts(family) if reference else ())))
-    denoising = [open_checkpoint(parts[name], dtype, cache) for name in ("denoising_unet", "motion_module")]
+    denoising = [open_checkpoint(parts[name], dtype, cache, tick) for name in ("denoising_unet", "motion_module")]
     config = NetworkConfig.from_unet_config(parts.get("unet_config")).with_tokens(_token_width(denoising[0]))
     with torch.device("meta"):
         _, denoiser, pose_guider = build_networks(config, family)
-    fill(denoiser, denoising, keys.denoiser_key, dtype, device)
-    fill(pose_guider, [open_checkpoint(parts[pose], dtype, cache)], keys.plain_key, dtype, device)
+    fill(denoiser, denoising, keys.denoiser_key, dtype, device, tick)
+    fill(pose_guider, [open_checkpoint(parts[pose], dtype, cache, tick)], keys.plain_key, dtype, device, tick)
     vae = _pretrained(AutoencoderKL, parts["vae"], dtype, device)
     tiny = _pretrained(AutoencoderTiny, parts["tiny_decoder"], dtype, device) if "tiny_decoder" in parts else None
-    reference_unet, encoder = _reference(parts, config, dtype, device, family, cache) if reference else (None, None)
+    reference_unet, encoder = _reference(parts, config, dtype, device, family, cache, tick) if reference else (None, None)
     return Models(family, config, reference_unet, denoiser, pose_guider, vae, encoder, tiny, torch.device(device), dtype)
 
 
@@ -111,12 +113,13 @@ def load_reference(
     device: torch.device | str = "cpu",
     family: str = "aniportrait",
     cache: Path | None = None,
+    tick: Tick = no_tick,
 ) -> ReferenceModels:
     """The networks that ``reference_bank`` needs. Parameters and faults as of ``load_models``."""
     _require(parts, ("denoising_unet", "vae", *_reference_parts(family)))
-    width = _token_width(open_checkpoint(parts["denoising_unet"], dtype, cache))
+    width = _token_width(open_checkpoint(parts["denoising_unet"], dtype, cache, tick))
     config = NetworkConfig.from_unet_config(parts.get("unet_config")).with_tokens(width)
-    reference_unet, encoder = _reference(parts, config, dtype, device, family, cache)
+    reference_unet, encoder = _reference(parts, config, dtype, device, family, cache, tick)
     return ReferenceModels(reference_unet, _pretrained(AutoencoderKL, parts["vae"], dtype, device), encoder, torch.device(device), dtype)
 
 
@@ -131,10 +134,11 @@ def _reference(
     device: torch.device | str,
     family: str,
     cache: Path | None,
+    tick: Tick,
 ) -> tuple[UNet2DConditionModel, Any | None]:
     with torch.device("meta"):
         network = build_reference_unet(config, with_tokens=family == "aniportrait")
-    fill(network, [open_checkpoint(parts["reference_unet"], dtype, cache)], keys.plain_key, dtype, device)
+    fill(network, [open_checkpoint(parts["reference_unet"], dtype, cache, tick)], keys.plain_key, dtype, device, tick)
     return network, _image_encoder(parts["image_encoder"], dtype, device) if family == "aniportrait" else None
 
 
@@ -144,6 +148,7 @@ def fill(
     rename: Callable[[str], str | None],
     dtype: torch.dtype,
     device: torch.device | str,
+    tick: Tick = no_tick,
 ) -> None:
     """Gives a network, on the meta device or not, the weights of files; it ends frozen, in evaluation mode, on ``device``.
 
@@ -154,7 +159,10 @@ def fill(
     state = {}
     for file in files:
         with file.opened(device) as read:
-            state.update({own: read(name).to(dtype) for name in file.shapes if (own := rename(name)) is not None})
+            for name in file.shapes:
+                tick()
+                if (own := rename(name)) is not None:
+                    state[own] = read(name).to(dtype)
     state.update(_computed(network, dtype, device))
     network.load_state_dict(state, strict=False, assign=True)
     network.eval().requires_grad_(False)

@@ -14,7 +14,7 @@ from torch import Tensor
 from bridge.faults import Fault
 
 from . import windows
-from .attention import Reference
+from .attention import Projected, Reference
 from .config import LATENT_SCALE
 from .drawing import DRAWINGS
 from .images import decoded_unit, to_pictures, to_signed, to_unit
@@ -26,6 +26,7 @@ from .settings import Sd15Settings
 
 Picture = NDArray[np.uint8]
 PoseSource = Callable[[int], Picture | Tensor]  # frame -> drawing, see pose_features
+VoiceSource = Callable[[Sequence[int]], Tensor]  # frames -> what is heard round each of them, (frames, n, width)
 Network = Callable[..., Tensor]
 _POSE_BATCH = 8
 
@@ -62,6 +63,19 @@ Callback = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
+class Film:
+    """What is to be rendered: ``pose``, the drawing of each of ``count`` frames. ``noise``: in place of the seeded noise."""
+
+    pose: PoseSource
+    count: int
+    noise: FrameNoise | None = None
+
+    def drawing(self, frame: int) -> Picture | Tensor:
+        """The drawing of a frame; beyond the shot, of its last one."""
+        return self.pose(min(frame, self.count - 1))
+
+
+@dataclass(frozen=True)
 class _Done:
     """A finished window. ``velocities``: what it went by at every step, of its first and of its last frames, those that are shared."""
 
@@ -77,53 +91,40 @@ class Sd15Pipeline:
         self.models = models
         self.settings = settings.checked(models.config.motion_length)
         self.network: Network = models.denoising_unet  # may be replaced by a compiled form of itself
-        self._reference: Reference | None = None
+        self._reference: Projected | None = None
         self._tokens: Tensor | None = None
-        self._voice: Tensor | None = None
+        self._voice: VoiceSource | None = None
 
     def use_bank(self, bank: Reference) -> None:
         """Takes the portrait's bank, as ``reference_bank`` made it; it is brought to the models' device and dtype."""
         placed = {name: tensor.to(self.models.device, self.models.dtype) for name, tensor in bank.items()}
         self._tokens = placed.pop(TOKENS, None)
-        self._reference = placed
+        self._reference = self.models.denoising_unet.projected(placed)
 
-    def use_voice(self, features: Tensor | None) -> None:
-        """Takes the voice of the whole shot for weights that listen to it (EchoMimic): (frames, n, width). None: silence."""
-        self._voice = None if features is None else features.to(self.models.device, self.models.dtype)
+    def use_voice(self, voice: VoiceSource | None) -> None:
+        """Takes the voice of the whole shot for weights that listen to it (EchoMimic); a number beyond the shot means its last frame.
 
-    def frames(
-        self,
-        pose: PoseSource,
-        count: int,
-        first: int = 0,
-        end: int | None = None,
-        callback: Callback | None = None,
-        noise: FrameNoise | None = None,
-    ) -> Iterator[Picture]:
-        """Frames ``first`` to ``end`` (not included, all by default) of a shot of ``count``, (size, size, 3) uint8, as windows are done.
-
-        ``pose``: the drawing of a frame. A range gives what the whole would: it computes the windows of the whole that it needs.
-        ``callback`` may raise to stop at once. ``noise``: in place of the seeded noise. ``use_bank`` comes first.
+        None: nothing is heard, not even silence, as in the unconditional branch.
         """
-        for latents in self.latents(pose, count, first, end, callback, noise):
+        self._voice = voice
+
+    def frames(self, film: Film, first: int = 0, end: int | None = None, callback: Callback | None = None) -> Iterator[Picture]:
+        """Frames ``first`` to ``end`` (not included, all by default) of a film, (size, size, 3) uint8, as windows are done.
+
+        A range gives what the whole would: it computes the windows of the whole that it needs. ``callback`` may raise to stop at once.
+        ``use_bank`` comes first.
+        """
+        for latents in self.latents(film, first, end, callback):
             for start in range(0, len(latents), self.settings.decode_batch):
                 yield from self.decode(latents[start : start + self.settings.decode_batch])
 
-    def latents(
-        self,
-        pose: PoseSource,
-        count: int,
-        first: int = 0,
-        end: int | None = None,
-        callback: Callback | None = None,
-        noise: FrameNoise | None = None,
-    ) -> Iterator[Tensor]:
+    def latents(self, film: Film, first: int = 0, end: int | None = None, callback: Callback | None = None) -> Iterator[Tensor]:
         """The same before decoding: (frames, 4, h, w) float32, every window's own frames in the range."""
+        count = film.count
         end = count if end is None else end
         if not 0 <= first < end <= count:
             raise Fault("frame-invalid", f"The frames {first + 1} to {end} do not lie in a shot of {count}.", f"Choose from 1 to {count}.")
         plan = windows.plan(count, self.settings.window, self.settings.overlap)
-        shot = _Shot(pose, count, noise or frame_noise(self.settings.seed))
         order = windows.needed(plan, first, end, self.settings.tied)
         kept: dict[int, _Done] = {}
         for window in windows.outputs(plan, first, end):
@@ -132,7 +133,7 @@ class Sd15Pipeline:
                 if number not in kept:
                     around = {other: kept[other] for other in near} if number == window.number else {}
                     watch = _Watch(callback, order.index(number), len(order), plan[number], self.settings.steps, self.decode)
-                    kept[number] = self._window(plan[number], shot, around, watch)
+                    kept[number] = self._window(plan[number], film, around, watch)
             low, high = max(window.own_first, first), min(window.own_end, end)
             yield kept[window.number].latents[low - window.first : high - window.first]
             kept = {
@@ -195,20 +196,21 @@ class Sd15Pipeline:
         if self._voice is None:
             width = self.models.config.cross_attention_dim
             return torch.zeros((1, 1, width), device=self.models.device, dtype=self.models.dtype)
-        return self._voice[[min(frame, len(self._voice) - 1) for frame in frames]]
+        return self._voice(frames).to(self.models.device, self.models.dtype)
 
     @staticmethod
     def _rows(prediction: Tensor) -> Tensor:
         return prediction[0].transpose(0, 1).float()
 
     @torch.inference_mode()
-    def _window(self, window: windows.Window, shot: _Shot, around: dict[int, _Done], watch: _Watch) -> _Done:
+    def _window(self, window: windows.Window, film: Film, around: dict[int, _Done], watch: _Watch) -> _Done:
         """Takes one window from noise to clean latents."""
         settings, frames = self.settings, list(range(window.first, window.end))
-        pose = self.pose_features([shot.drawing(frame) for frame in frames])
+        pose = self.pose_features([film.drawing(frame) for frame in frames])
         sampling = Sampling(settings.scheduler, settings.steps, self.models.device, settings.seed)
         side = settings.size // LATENT_SCALE
-        x = sampling.start(window_noise(shot.noise, frames, side, side).to(self.models.device))
+        noise = film.noise or frame_noise(settings.seed)
+        x = sampling.start(window_noise(noise, frames, side, side).to(self.models.device))
         velocities = []
         for step, timestep in enumerate(sampling.timesteps):
             unconditional, conditional = self.velocity(sampling.network_input(x, timestep), timestep, frames, pose)
@@ -222,19 +224,6 @@ class Sd15Pipeline:
         if not settings.tied:
             _lean(x, window, {number: _ends(done.latents, settings.overlap) for number, done in around.items()})
         return _Done(x, velocities)
-
-
-@dataclass(frozen=True)
-class _Shot:
-    """What the windows of one shot draw from."""
-
-    pose: PoseSource
-    count: int
-    noise: FrameNoise
-
-    def drawing(self, frame: int) -> Picture | Tensor:
-        """The drawing of a frame; beyond the shot, of its last one."""
-        return self.pose(min(frame, self.count - 1))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .attention import Reference
 from .crop import PasteBack, portrait_crop
 from .drawing import DRAWINGS, draw
 from .models import Models
-from .pipeline import Callback, Sd15Pipeline
+from .pipeline import Callback, Film, Sd15Pipeline
 from .reference import reference_bank
 from .settings import Sd15Settings
 
@@ -54,7 +54,6 @@ def render_frames(
     pipeline.use_bank(reference_bank(models, resized(crop.cut(portrait), size)) if bank is None else bank)
     drawing, paste = DRAWINGS[models.family], PasteBack(portrait, crop)
     end = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
-    for picture in pipeline.frames(
-        lambda frame: draw(crop.to_unit(landmarks[frame]), drawing, size), len(landmarks), first_frame, end, callback
-    ):
+    film = Film(lambda frame: draw(crop.to_unit(landmarks[frame]), drawing, size), len(landmarks))
+    for picture in pipeline.frames(film, first_frame, end, callback):
         yield paste(picture)

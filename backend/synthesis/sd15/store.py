@@ -17,7 +17,7 @@ from pathlib import Path
 from bridge import paths
 from bridge.faults import Fault
 
-from .catalogue import BASE_PARTS, GIGABYTE, PARTS, WEIGHT_SETS, Part, WeightSet
+from .catalogue import BASE_PARTS, GIGABYTE, PARTS, VOICE_ENCODER, WEIGHT_SETS, Part, WeightSet
 
 FOLDER_VARIABLE = "AUTTER_SD15"
 FETCHED_NOTES = "fetched.json"
@@ -60,8 +60,9 @@ class Weights:
         return found if self.unet_config is None else {**found, "unet_config": self.unet_config}
 
     def stamp(self) -> list[list[object]]:
-        """What changes when any of the files does."""
-        files = sorted({path for part in self.parts.values() for path in part.files.values()} | set(filter(None, (self.unet_config,))))
+        """What changes when any of the files does that pictures are made with; what the voice is heard with can be changed for itself."""
+        parts = [part for role, part in self.parts.items() if role != VOICE_ENCODER.key]
+        files = sorted({path for part in parts for path in part.files.values()} | set(filter(None, (self.unet_config,))))
         return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 
@@ -112,7 +113,7 @@ def find_weights(key: str = "", own: Path | None = None) -> Weights:
     for chosen in candidates:
         if not [part for part in missing_parts(chosen, own) if part.needed]:
             return _collected(chosen, own)
-    raise _missing_fault(min(candidates, key=lambda chosen: sum(part.needed for part in missing_parts(chosen))))
+    raise _missing_fault(min(candidates, key=lambda chosen: sum(part.needed for part in missing_parts(chosen, own))), own)
 
 
 def unet_config_file(own: Path | None = None) -> Path | None:
@@ -147,8 +148,8 @@ def gigabytes(count: float) -> str:
     return f"{count / GIGABYTE:.1f} GB" if count >= 0.1 * GIGABYTE else f"{count / 1e6:.0f} MB"
 
 
-def _missing_fault(chosen: WeightSet) -> Fault:
-    missing = [part for part in missing_parts(chosen) if part.needed]
+def _missing_fault(chosen: WeightSet, own: Path | None) -> Fault:
+    missing = [part for part in missing_parts(chosen, own) if part.needed]
     size = gigabytes(sum(part.about for part in missing))
     first = missing[0].title + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
     sentence = f"The weights {chosen.title} of the tier sd15 are not complete: {size} are missing ({first})."

@@ -10,29 +10,32 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.faults import Fault
-from bridge.shot import RenderSettings
+from bridge.shot import RenderSettings, Voice
 
 from . import memory, presets
+from .catalogue import VOICE_ENCODER
 from .settings import Sd15Settings
-from .store import Weights, find_weights, gigabytes
+from .store import FETCH_COMMAND, Weights, find_weights, gigabytes
 
 if TYPE_CHECKING:
     from .engine import Engine
     from .memory import Plan
-    from .pipeline import Step
+    from .pipeline import Sd15Pipeline, Step, VoiceSource
     from .setting import Setting
 
 Picture = NDArray[np.uint8]
 Array = NDArray[np.float32]
-Fraction = Callable[[float], None]  # share of the work done, 0..1; may raise to cancel
+Share = Callable[[float], None]  # share of the work done, 0..1; may raise to cancel
 Look = Callable[[Picture], None]
 LOOK_SECONDS = 1.0  # between two looks at unfinished frames
+TICK_SECONDS = 0.1  # between two questions whether to go on, while weights are read
 log = logging.getLogger("autter.sd15")
 
 
@@ -56,6 +59,26 @@ class Outlook:
         short = self.free is not None and self.needs[self.plan.name] > self.free
         tail = "; that may not be enough" if short else f": {self.plan.sentence}"
         return f"{self.weights.chosen.title} on {self.device_name} needs about {need}{left}{tail}."
+
+    @property
+    def remarks(self) -> list[str]:
+        """What these weights do not do, in sentences."""
+        if self.weights.chosen.family != "echomimic":
+            return []
+        remarks = ["With these weights the voice alone moves the mouth: keys and edits of lips and jaw do not show."]
+        if VOICE_ENCODER.key not in self.weights.parts:
+            size = gigabytes(VOICE_ENCODER.about)
+            fetch = f"fetch it with `{FETCH_COMMAND} --weights {self.weights.chosen.key}`"
+            remarks.append(f"The mouth will stay near silence, because the voice encoder ({size}) is not there: {fetch}.")
+        return remarks
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """The voice of a shot, for weights that listen: its pieces in shot time and the frames a second."""
+
+    pieces: tuple[Voice, ...]
+    fps: Fraction
 
 
 @dataclass
@@ -104,26 +127,29 @@ def render_rows(
     *,
     first_frame: int = 0,
     frame_count: int | None = None,
-    fraction: Fraction | None = None,
+    fraction: Share | None = None,
     look: Look | None = None,
+    hearing: Hearing | None = None,
 ) -> Iterator[Picture]:
     """Pictures (h, w, 3) uint8 of the portrait's size, one for each row; see ``render.render_frames``.
 
-    ``fraction`` is told the share done after every evaluation of the network, and may raise to stop. ``look`` gets unfinished pictures
-    now and then. Raises Fault ``out-of-memory`` where even the cheapest plan does not fit.
+    ``fraction`` is told the share done while weights are read and after every evaluation of the network, and may raise to stop. ``look``
+    gets unfinished pictures now and then. ``hearing``: what EchoMimic's weights hear. Raises Fault ``out-of-memory`` where even the
+    cheapest plan does not fit.
     """
-    import torch
-
     end = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
     plan, done = rendering.outlook.plan, 0
     while True:
         watch = _Watch(fraction, look, done / max(end - first_frame, 1))
+        job = _Job(portrait, portrait_landmarks, landmarks, rendering.outlook, hearing, watch)
         try:
-            for picture in _frames(portrait, portrait_landmarks, landmarks, rendering.outlook, plan, first_frame + done, end, watch):
+            for picture in _frames(job, plan, first_frame + done, end):
                 yield picture
                 done += 1
             return
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_full(error):
+                raise
             plan = _next_plan(rendering, plan, error)
 
 
@@ -133,28 +159,33 @@ def free() -> None:
         _engine.free()
 
 
-def _frames(
-    portrait: Picture,
-    portrait_landmarks: Array,
-    landmarks: Array,
-    ahead: Outlook,
-    plan: Plan,
-    first: int,
-    end: int,
-    watch: _Watch,
-) -> Iterator[Picture]:
+@dataclass(frozen=True)
+class _Job:
+    """What a request stays with from plan to plan."""
+
+    portrait: Picture
+    portrait_landmarks: Array
+    landmarks: Array
+    ahead: Outlook
+    hearing: Hearing | None
+    watch: _Watch
+
+
+def _frames(job: _Job, plan: Plan, first: int, end: int) -> Iterator[Picture]:
     from .crop import PasteBack, portrait_crop
     from .render import portrait_square, render_frames
 
-    engine, setting = _the_engine(), _setting(ahead.weights)
-    watch.paste = PasteBack(portrait, portrait_crop(portrait_landmarks, landmarks, (portrait.shape[1], portrait.shape[0])))
-    square = portrait_square(portrait, portrait_landmarks, landmarks, ahead.settings.size)
-    bank = engine.bank(setting, square)
-    pipeline = engine.pipeline(setting, plan, ahead.settings)
+    engine, setting, watch = _the_engine(), _setting(job.ahead.weights), job.watch
+    size = (job.portrait.shape[1], job.portrait.shape[0])
+    watch.paste = PasteBack(job.portrait, portrait_crop(job.portrait_landmarks, job.landmarks, size))
+    square = portrait_square(job.portrait, job.portrait_landmarks, job.landmarks, job.ahead.settings.size)
+    bank = engine.bank(setting, plan, square, watch.tick)
+    pipeline = engine.pipeline(setting, plan, job.ahead.settings, watch.tick)
+    pipeline.use_voice(_heard(engine, setting, job, pipeline))
     yield from render_frames(
-        portrait,
-        portrait_landmarks,
-        landmarks,
+        job.portrait,
+        job.portrait_landmarks,
+        job.landmarks,
         models=pipeline.models,
         settings=pipeline.settings,
         first_frame=first,
@@ -163,6 +194,20 @@ def _frames(
         callback=watch,
         pipeline=pipeline,
     )
+
+
+def _heard(engine: Engine, setting: Setting, job: _Job, pipeline: Sd15Pipeline) -> VoiceSource | None:
+    """The shot's voice for weights that listen to one; None where nothing can be heard. Raises Fault ``sd15-keys``."""
+    encoder = engine.voice_encoder(setting) if job.hearing is not None and setting.weights.chosen.family == "echomimic" else None
+    if encoder is None or job.hearing is None:
+        return None
+    wanted = pipeline.models.config.cross_attention_dim
+    if encoder.width != wanted:
+        sentence = f"The voice encoder makes {encoder.width} numbers, the denoiser listens to {wanted}: they do not belong together."
+        raise Fault("sd15-keys", sentence, "EchoMimic's weights need openai/whisper-tiny.")
+    from .voice import ShotVoice
+
+    return ShotVoice.of(encoder, job.hearing.pieces, job.hearing.fps, len(job.landmarks))
 
 
 def _next_plan(rendering: Rendering, plan: Plan, error: Exception) -> Plan:
@@ -187,10 +232,16 @@ def _next_plan(rendering: Rendering, plan: Plan, error: Exception) -> Plan:
 class _Watch:
     """Turns the pipeline's steps into a share done and looks."""
 
-    def __init__(self, fraction: Fraction | None, look: Look | None, before: float) -> None:
+    def __init__(self, fraction: Share | None, look: Look | None, before: float) -> None:
         self._fraction, self._look, self._before = fraction, look, before
-        self._looked = time.monotonic()
+        self._looked = self._ticked = time.monotonic()
         self.paste: Callable[[Picture], Picture] = np.asarray
+
+    def tick(self) -> None:
+        """While weights are read, which may take minutes the first time: nothing is done yet, but a cancelled job ends here."""
+        if self._fraction is not None and time.monotonic() - self._ticked >= TICK_SECONDS:
+            self._ticked = time.monotonic()
+            self._fraction(self._before)
 
     def __call__(self, step: Step) -> None:
         if self._fraction is not None:
@@ -244,7 +295,7 @@ def tell(settings: RenderSettings) -> dict[str, Any]:
     return {
         "ready": True,
         "sentence": ahead.sentence,
-        "hint": "" if ahead.device != "cpu" else "There is no graphics card: a frame takes minutes.",
+        "hint": " ".join([*ahead.remarks[-1:], *(["There is no graphics card: a frame takes minutes."] if ahead.device == "cpu" else [])]),
         "weights": ahead.weights.chosen.key,
         "need_gb": needs,
         "free_gb": free_gb,

@@ -134,3 +134,20 @@ def published_states(models: Models) -> dict[str, dict[str, Tensor]]:
     states["reference_unet"] = {name: tensor.detach().cpu() for name, tensor in models.reference_unet.state_dict().items()}
     states[POSE_PARTS[models.family]] = {name: tensor.detach().cpu() for name, tensor in models.pose_guider.state_dict().items()}
     return states
+
+
+def write_tiny_voice_encoder(folder: Path, width: int = TOKEN_WIDTH, seconds: int = 1, salt: str = SALT) -> Path:
+    """Writes an encoder of Whisper's kind with weights by rule below ``folder``, where that of openai/whisper-tiny lies; its file.
+
+    ``seconds``: what it hears at a time. Weights of a decoder, which the published file holds too, are hinted at by one.
+    """
+    from transformers import WhisperConfig
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    sizes = {"d_model": width, "encoder_layers": 4, "encoder_attention_heads": width // 64, "encoder_ffn_dim": 2 * width}
+    network = WhisperEncoder(WhisperConfig(max_source_positions=50 * seconds, **sizes))
+    apply_rule(network, "voice_encoder", salt)
+    file = folder / "whisper-tiny" / "model.safetensors"
+    state = {f"model.encoder.{name}": tensor for name, tensor in network.state_dict().items()}
+    write_safetensors(file, {**state, "model.decoder.layer_norm.weight": torch.ones(width)})
+    return file
