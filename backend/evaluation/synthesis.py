@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this stage."""
     parser.add_argument("--tier", default="small", choices=["small", "sd15"])
     parser.add_argument("--work", type=Path, default=Path("work/small"), help="where `train small` keeps its cache of face crops")
-    parser.add_argument("--weights", type=Path, help="weights to measure (default: the backend's own)")
+    parser.add_argument("--weights", type=Path, help="weights to measure, a folder with --tier sd15 (default: the backend's own)")
+    parser.add_argument("--presets", nargs="+", choices=["draft", "standard", "best"], default=["standard"], help="of the tier sd15")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4], help="diffusion steps to measure")
     parser.add_argument("--clips", type=int, default=8, help="most clips of a group")
     parser.add_argument("--frames", type=int, default=40, help="most frames of a clip")
@@ -49,9 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measures, prints the tables and returns them. Raises Fault ``tier-unavailable`` or ``data-missing``."""
-    if arguments.tier != "small":
-        raise Fault("tier-unavailable", f"The tier {arguments.tier} comes with a later release.", "Use --tier small.")
+    """Measures, prints the tables and returns them. Raises Fault ``data-missing``, or those of the tier."""
+    if arguments.tier == "sd15":
+        from . import sd15_synthesis
+
+        return sd15_synthesis.run(arguments)
     clips = held_out_clips(arguments.work / "cache", arguments.clips)
     from backend.synthesis.small.runtime import default_runtime
     from backend.synthesis.small.weights import WEIGHTS

@@ -16,14 +16,16 @@ _TILE = 192
 _METHODS = ("real clip", "warp only", "small, 2 steps")
 
 
-def write_sheet(path: Path, clips: list[tuple[Any, tuple[int, list[int]], dict[str, dict[str, Any]]]]) -> None:
-    """Writes the PNG; each of ``clips`` is a clip, its (portrait row, rendered rows) and its films by method."""
+def write_sheet(
+    path: Path, clips: list[tuple[Any, tuple[int, list[int]], dict[str, dict[str, Any]]]], methods: tuple[str, ...] = _METHODS
+) -> None:
+    """Writes the PNG; each of ``clips`` is a clip, its (portrait row, rendered rows) and its films by method. ``methods``: those shown."""
     from PIL import Image, ImageDraw
 
     tiles = []
     for clip, (start, rows), films in clips:
         moments = telling_moments(clip.points[rows])
-        for method in _METHODS:
+        for method in methods:
             if method in films:
                 pictures = [np.array(clip.frames[start])] + [films[method]["frames"][moment] for moment in moments]
                 tiles.append((f"{clip.name}: {method}", pictures))
