@@ -2,7 +2,8 @@
 """A backend for the process tests: the real server with a runner whose work is to wait. Started as a script.
 
 The portrait's name tells what a job does: ``slow`` reports progress for a minute, ``fast`` answers at once, ``deaf``
-works for a minute without looking at its cancellation, ``crash`` ends the process, ``stumble`` raises.
+works for a minute without looking at its cancellation, ``crash`` ends the process, ``stumble`` raises, ``noisy`` prints megabytes,
+``hungry`` wants more memory than there is, ``film`` writes a real movie of a minute, slowly.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class SlowRunner:
         return Track(landmarks, np.zeros_like(landmarks), shot.fps, (640, 480), landmarks[0], shot.au_values[first:end], first)
 
     def render(self, shot, track, out, progress, *, frames, keep_partial, preview, reuse=None):
+        if Path(shot.portrait).name == "film":
+            return {"frames": film(out, progress)}
         partial = out.with_suffix(".partial")
         partial.write_bytes(b"half")
         try:
@@ -69,9 +72,29 @@ class SlowRunner:
             raise RuntimeError("a bug in the pipeline")
         if name == "deaf":
             time.sleep(60)
+        if name == "noisy":
+            for _ in range(40):
+                print("x" * 50_000)
+                print("y" * 50_000, file=sys.stderr)
+        if name == "hungry":
+            np.ones(2**40, np.uint8)
         for step in range(6000 if name == "slow" else 2):
             progress(step, 6000, "waiting")
             time.sleep(0.01)
+
+
+def film(out: Path, progress) -> int:
+    """A movie of noise by the real writer, which hides nothing from the encoder; its frames."""
+    from backend.video.write import write_movie
+
+    def frames():
+        draw = np.random.default_rng(1)
+        for number in range(1500):
+            progress(number, 1500, "painting")
+            time.sleep(0.005)
+            yield draw.integers(0, 255, (240, 320, 3), np.uint8)
+
+    return write_movie(out, frames(), Fraction(25), 1500, None)
 
 
 if __name__ == "__main__":
