@@ -9,7 +9,13 @@ from typing import Any
 from .stages import chosen_stage, stage_module
 
 _VIDEOS = ("backend.training.prepare.command", "backend.training.prepare")
-LAYOUTS = {"grid": _VIDEOS, "mead": _VIDEOS, "clips": _VIDEOS, "actors": ("backend.training.actors.command", "backend.training.actors")}
+LAYOUTS = {
+    "grid": _VIDEOS,
+    "mead": _VIDEOS,
+    "clips": _VIDEOS,
+    "actors": ("backend.training.actors.command", "backend.training.actors"),
+    "revoiced": ("backend.training.prepare.revoiced", "backend.training.prepare"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser, words: list[str]) -> None:

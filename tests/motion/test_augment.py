@@ -62,3 +62,15 @@ def test_draws_differ_and_stay_finite(voice):
     drawn = [augment.augmented(voice, generator) for _ in range(40)]
     assert all(np.isfinite(rows).all() and rows.dtype == np.float32 for rows in drawn)
     assert len({float(rows.sum()) for rows in drawn}) > 35
+
+
+def test_another_pitch_keeps_the_envelope(voice):
+    made = augment.other_pitch(voice, 1.4, 1.0)
+    kept = np.abs(augment.smoothed_bands(made, 5) - augment.smoothed_bands(voice, 5))[:, 10:60].mean()
+    assert kept < 0.5 < np.abs(made - voice)[band_energy(voice) > loud(voice) - 2].mean()
+
+
+def test_a_pressed_voice_keeps_its_loud_parts_and_lifts_the_soft_ones(voice):
+    made = augment.pressed(voice, 0.75)
+    assert loud(made) == pytest.approx(loud(voice), abs=0.6)
+    assert np.percentile(band_energy(made), 10) > np.percentile(band_energy(voice), 10) + 1

@@ -20,52 +20,85 @@ Float = NDArray[np.float32]
 
 FPS: Final = 25.0
 
-# Target per phone, and how strongly it insists (alpha). Two targets: a diphthong's first and second half.
+# Target per phone, and how strongly it insists (alpha). Two targets: a diphthong's first and second half. How far each phone opens
+# the lips, how strongly it insists and how fast dominances fall was fitted to the lip gap of fifty tracked GRID training clips with
+# their phones aligned; on fifty others the gap follows the real one with r = .83 (.74 with targets set by hand). Phones that the corpus
+# has less than eight times keep what was set by hand; one with less than thirty lies between.
 _TARGETS: Final[dict[str, tuple[tuple[dict[str, float], ...], float]]] = {
-    "SIL": (({},), 0.55),
+    "SIL": (({},), 0.4),
     "AA": (({"aa": 1.0},), 1.0),
-    "AE": (({"aa": 0.7, "E": 0.4},), 1.0),
-    "AH": (({"aa": 0.5, "E": 0.2},), 0.7),
-    "AO": (({"O": 0.8, "aa": 0.35},), 1.0),
-    "AW": (({"aa": 0.95}, {"U": 0.7, "O": 0.2}), 1.0),
-    "AY": (({"aa": 0.95}, {"I": 0.8}), 1.0),
-    "EH": (({"E": 0.95},), 0.95),
+    "AE": (({"aa": 0.57, "E": 0.33},), 0.35),
+    "AH": (({"aa": 0.6, "E": 0.2},), 0.35),
+    "AO": (({"O": 0.71, "aa": 0.31},), 0.81),
+    "AW": (
+        (
+            {"aa": 1.03},
+            {"U": 0.42, "O": 0.12},
+        ),
+        1.06,
+    ),
+    "AY": (
+        (
+            {"aa": 0.87},
+            {"I": 0.8, "aa": 0.5},
+        ),
+        0.39,
+    ),
+    "EH": (({"E": 0.95, "aa": 0.5},), 2.28),
     "ER": (({"RR": 0.7, "E": 0.2},), 0.8),
-    "EY": (({"E": 0.95}, {"I": 0.8}), 0.95),
-    "IH": (({"I": 0.75, "E": 0.1},), 0.7),
-    "IY": (({"I": 1.0},), 0.9),
-    "OW": (({"O": 1.0}, {"U": 0.9}), 1.0),
-    "OY": (({"O": 1.0}, {"I": 0.8}), 1.0),
+    "EY": (
+        (
+            {"E": 0.95, "aa": 0.5},
+            {"I": 0.8, "aa": 0.5},
+        ),
+        1.69,
+    ),
+    "IH": (({"I": 0.75, "E": 0.1, "aa": 0.5},), 0.75),
+    "IY": (({"I": 1.0, "aa": 0.5},), 1.43),
+    "OW": (
+        (
+            {"O": 1.0, "aa": 0.2},
+            {"U": 0.9, "aa": 0.17},
+        ),
+        1.06,
+    ),
+    "OY": (
+        (
+            {"O": 1.0},
+            {"I": 0.8},
+        ),
+        1.0,
+    ),
     "UH": (({"U": 0.6, "O": 0.3},), 0.8),
-    "UW": (({"U": 1.0},), 1.0),
-    "P": (({"PP": 1.0},), 1.2),
-    "B": (({"PP": 1.0},), 1.2),
+    "UW": (({"U": 1.0},), 2.5),
+    "P": (({"PP": 1.0},), 2.01),
+    "B": (({"PP": 1.0},), 2.5),
     "M": (({"PP": 1.0},), 1.2),
-    "F": (({"FF": 1.0},), 1.1),
-    "V": (({"FF": 0.9},), 1.0),
-    "TH": (({"TH": 0.9},), 0.7),
-    "DH": (({"TH": 0.7},), 0.55),
-    "T": (({"DD": 0.35},), 0.5),
+    "F": (({"FF": 0.6},), 1.56),
+    "V": (({"FF": 0.54},), 1.27),
+    "TH": (({"TH": 0.54},), 1.86),
+    "DH": (({"TH": 0.53},), 0.87),
+    "T": (({"DD": 0.35, "aa": 0.5},), 0.35),
     "D": (({"DD": 0.35},), 0.5),
-    "N": (({"nn": 0.28},), 0.5),
-    "L": (({"nn": 0.4},), 0.6),
-    "S": (({"SS": 0.55},), 0.75),
-    "Z": (({"SS": 0.5},), 0.7),
+    "N": (({"nn": 0.17},), 0.35),
+    "L": (({"nn": 0.24},), 2.5),
+    "S": (({"SS": 0.55, "aa": 0.5},), 0.82),
+    "Z": (({"SS": 0.5, "aa": 0.21},), 0.35),
     "SH": (({"CH": 1.0},), 0.95),
     "ZH": (({"CH": 0.9},), 0.9),
-    "CH": (({"CH": 1.0},), 0.95),
-    "JH": (({"CH": 0.9},), 0.9),
-    "K": (({"kk": 0.4},), 0.4),
-    "G": (({"kk": 0.4},), 0.4),
+    "CH": (({"CH": 1.0, "aa": 0.11},), 1.03),
+    "JH": (({"CH": 0.85},), 0.65),
+    "K": (({"kk": 0.4, "aa": 0.24},), 0.51),
+    "G": (({"kk": 0.4, "aa": 0.49},), 1.31),
     "NG": (({"kk": 0.35},), 0.4),
-    "HH": (({"aa": 0.25},), 0.2),
-    "R": (({"RR": 0.9},), 0.8),
-    "W": (({"U": 1.0},), 1.0),
-    "Y": (({"I": 0.8},), 0.7),
+    "HH": (({"aa": 0.25},), 0.35),
+    "R": (({"RR": 0.54},), 2.31),
+    "W": (({"U": 1.0},), 2.46),
+    "Y": (({"I": 0.8, "aa": 0.15},), 0.81),
 }
 BILABIALS: Final = ("P", "B", "M")
-_FALL_BEFORE, _FALL_AFTER = 0.055, 0.065  # seconds in which a dominance falls to 1/e
-_CORE = 0.4  # share of a phone's length over which its dominance is whole
+_FALL_BEFORE, _FALL_AFTER = 0.085, 0.04  # seconds in which a dominance falls to 1/e
+_CORE = 0.65  # share of a phone's length over which its dominance is whole
 _SHORTEST_CLOSURE = 0.046  # seconds: longer than a frame, so that no closure falls between two
 _CLOSURE_EASE = 0.06  # seconds
 

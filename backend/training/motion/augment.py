@@ -20,12 +20,16 @@ FloatArray = NDArray[np.float32]
 def augmented(log_power: FloatArray, generator: np.random.Generator) -> FloatArray:
     """A random other voice in another room, recorded by another microphone."""
     voice = log_power
-    if generator.random() < 0.6:
-        voice = warped(voice, generator.uniform(0.8, 1.28))
-    if generator.random() < 0.3:
+    if generator.random() < 0.5:
+        voice = other_pitch(voice, generator.uniform(0.6, 1.7), generator.uniform(0.3, 1.5))
+    if generator.random() < 0.7:
+        voice = warped(voice, bent(generator, generator.uniform(0.78, 1.3)))
+    if generator.random() < 0.25:
         voice = smoothed_bands(voice, int(generator.integers(1, 4)))
     if generator.random() < 0.6:
-        voice = voice + colour(generator, 0.8)
+        voice = voice + colour(generator, 0.9)
+    if generator.random() < 0.3:
+        voice = pressed(voice, generator.uniform(0.75, 1.25))
     if generator.random() < 0.3:
         voice = reverberated(voice, generator.uniform(0.1, 0.6), generator.uniform(-3.0, -0.7))
     if generator.random() < 0.4:
@@ -37,8 +41,27 @@ def augmented(log_power: FloatArray, generator: np.random.Generator) -> FloatArr
     return voice.astype(np.float32)
 
 
-def warped(log_power: FloatArray, factor: float) -> FloatArray:
-    """A longer or shorter vocal tract: all frequencies multiplied by ``factor`` (Jaitly and Hinton 2013)."""
+def other_pitch(log_power: FloatArray, factor: float, depth: float) -> FloatArray:
+    """The same mouth with a higher or lower voice: the fine structure over the bands, where the harmonics show, is moved by ``factor`` and
+    made ``depth`` times as deep; the envelope with its formants stays."""
+    envelope = smoothed_bands(log_power, 3)
+    return envelope + np.float32(depth) * warped(log_power - envelope, factor)
+
+
+def bent(generator: np.random.Generator, factor: float) -> NDArray[np.float64]:
+    """Factors of ``warped`` for every band, (80,): another throat and another mouth, so formants do not all move alike."""
+    knots = factor * np.exp(generator.normal(0.0, 0.06, 4))
+    return np.interp(np.arange(BANDS), np.linspace(0, BANDS - 1, 4), knots)
+
+
+def pressed(log_power: FloatArray, ratio: float) -> FloatArray:
+    """A voice with less (``ratio`` under 1) or more difference between loud and soft sounds, in every band about its loud level."""
+    loud = np.percentile(log_power, 95, axis=0).astype(np.float32)
+    return loud + np.float32(ratio) * (log_power - loud)
+
+
+def warped(log_power: FloatArray, factor: float | NDArray[np.float64]) -> FloatArray:
+    """A longer or shorter vocal tract: frequencies multiplied by ``factor`` (Jaitly and Hinton 2013), or each band's by its own (80,)."""
     centres = _centres()
     position = np.interp(centres / factor, centres, np.arange(BANDS))
     low = np.clip(np.floor(position).astype(int), 0, BANDS - 2)

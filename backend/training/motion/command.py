@@ -23,6 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--actors", type=Path, default=Path("work/data/actors_motion"), help="prepared clips of synthetic actors (prepare --layout actors)"
     )
     parser.add_argument(
+        "--revoiced",
+        type=Path,
+        default=Path("work/data/revoiced"),
+        help="real speakers with other voices, if made (prepare --layout revoiced)",
+    )
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        default=None,
+        metavar="WEIGHTS",
+        help="go on from these weights (e.g. the shipped ones) instead of nothing",
+    )
+    parser.add_argument(
+        "--learning-rate", type=float, default=None, help="highest rate (default 0.002; to go on from weights: about 0.0005)"
+    )
+    parser.add_argument(
         "--work", type=Path, default=Path("work/train/motion"), help="folder for checkpoints and the log; a run found there is resumed"
     )
     parser.add_argument("--out", type=Path, default=None, help="weights file to write (default: the shipped one)")
@@ -50,7 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from backend.motion.face import reference_face
-    from backend.motion.weights import DEFAULT_WEIGHTS, save_model
+    from backend.motion.weights import DEFAULT_WEIGHTS, load_model, save_model
     from backend.training.motion.card import card
     from backend.training.motion.dataset import WindowSource
     from backend.training.motion.experts import Experts
@@ -62,20 +78,22 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     config = _config(arguments)
     alone = arguments.without_experts or arguments.export_only
     trainer = Trainer.fresh(config, reference_face(), None if alone else Experts.load(arguments.experts))
+    if arguments.start_from is not None:
+        trainer.start_from(load_model(arguments.start_from))
     trainer.resume(arguments.work)
     if arguments.export_only:
         if trainer.step == 0:
             raise Fault("data-missing", f"There is no checkpoint in {arguments.work}.", "Train first.")
         counts: dict[str, int] = {}
     else:
-        tracked, actors = _clips(arguments)
-        counts = {"tracked_clips": len(tracked), "actor_clips": len(actors)}
+        tracked, revoiced, actors = _clips(arguments)
+        counts = {"tracked_clips": len(tracked), "revoiced_clips": len(revoiced), "actor_clips": len(actors)}
         size = trainer.model.parameter_count() / 1e6
         print(
-            f"{len(tracked)} tracked and {len(actors)} actor clips, {size:.2f} M parameters, {config.steps} steps",
+            f"{len(tracked)} tracked, {len(revoiced)} revoiced, {len(actors)} actor clips, {size:.2f} M parameters, {config.steps} steps",
             flush=True,
         )
-        source = WindowSource(tracked, actors, reference_face(), config.frames, config.seed + trainer.step)
+        source = WindowSource(tracked, actors, reference_face(), config.frames, config.seed + trainer.step, revoiced)
         plain = max(0, config.plain_steps - trainer.step)
         trainer.run(source.batches(config.batch, config.shares, plain), arguments.work, _print_line)
     target = arguments.out or (DEFAULT_WEIGHTS if arguments.variant == "generator" else arguments.work / f"{arguments.variant}.safetensors")
@@ -92,16 +110,22 @@ def _config(arguments: argparse.Namespace) -> TrainConfig:
         config = replace(config, model=replace(MotionConfig(), latent_width=0))
     if arguments.variant == "tiny":
         config = replace(config, model=TINY, steps=40, batch=8, frames=32, warm_up=5, plain_steps=10)
+    if arguments.start_from is not None:  # speech and experts are known already
+        config = replace(config, plain_steps=0, experts_from=0, divergence_warm_up=1, warm_up=60)
+    if arguments.learning_rate is not None:
+        config = replace(config, learning_rate=arguments.learning_rate)
     return replace(config, steps=arguments.steps) if arguments.steps else config
 
 
-def _clips(arguments: argparse.Namespace) -> tuple[list[Clip], list[Clip]]:
+def _clips(arguments: argparse.Namespace) -> tuple[list[Clip], list[Clip], list[Clip]]:
     from backend.training.motion.clips import load_actors, load_tracked
     from backend.training.motion.dataset import for_choosing
 
     most = 12 if arguments.variant == "tiny" else None
     tracked = [clip for clip in load_tracked(arguments.grid, False, most) if not for_choosing(clip.path.stem)]
-    return tracked, load_actors(arguments.actors, False, most)
+    revoiced = load_tracked(arguments.revoiced, False, most) if arguments.revoiced.is_dir() else []
+    revoiced = [clip for clip in revoiced if not for_choosing(clip.path.stem)]
+    return tracked, revoiced, load_actors(arguments.actors, False, most)
 
 
 def _make_face(data: Path) -> None:

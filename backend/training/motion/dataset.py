@@ -76,11 +76,13 @@ class Window:
 @dataclass(frozen=True)
 class Shares:
     """What a batch is made of. ``recorded``: people speaking as they were recorded, every AU free but the lids'. ``tracked``: the same
-    people with other voices and acting on top. ``silent``: acting without a word. Synthetic actors are the rest."""
+    people with other voices and acting on top; ``revoiced``: the share of these that are revoiced clips, where there are some.
+    ``silent``: acting without a word. Synthetic actors are the rest."""
 
     recorded: float = 0.25
     tracked: float = 0.375
     silent: float = 0.1875
+    revoiced: float = 0.5
 
 
 def held_out(stem: str) -> bool:
@@ -119,6 +121,7 @@ def tracked_clip(path: Path, samples: FloatArray) -> Clip | None:
         fps = Fraction(*np.atleast_1d(data["fps"]).astype(int).tolist())
         mesh, pose, aus = (at_rate(data[name], fps, Fraction(MOTION_RATE)) for name in ("mesh", "pose", "aus"))
         neutral = data["person_neutral"] if "person_neutral" in data.files else None
+        heard = data["log_power"].astype(np.float32) if "log_power" in data.files else None  # revoiced: another's voice
     if not (np.isfinite(mesh).all() and np.isfinite(pose).all()):
         return None
     taken = clip_motion(mesh, pose, neutral)
@@ -127,7 +130,7 @@ def tracked_clip(path: Path, samples: FloatArray) -> Clip | None:
     aus = aus.astype(np.float32).copy()
     for key, values in geometric_aus(motion, taken.neutral).items():
         aus[:, AU_INDEX[key]] = values
-    return _clip(path, samples, motion, aus, True, taken.neutral, scale)
+    return _clip(path, samples, motion, aus, True, taken.neutral, scale, heard)
 
 
 def actor_clip(path: Path, samples: FloatArray) -> Clip:
@@ -167,10 +170,17 @@ def as_tracked(motion: FloatArray) -> FloatArray:
 
 
 def _clip(
-    path: Path, samples: FloatArray, motion: FloatArray, aus: FloatArray, literal: bool, neutral: FloatArray, scale: FloatArray
+    path: Path,
+    samples: FloatArray,
+    motion: FloatArray,
+    aus: FloatArray,
+    literal: bool,
+    neutral: FloatArray,
+    scale: FloatArray,
+    heard: FloatArray | None = None,
 ) -> Clip:
     frames = len(motion)
-    power = log_mel(samples[: frames * 640])
+    power = log_mel(samples[: frames * 640]) if heard is None else heard[: frames * COLUMNS_PER_FRAME]
     short = frames * COLUMNS_PER_FRAME - len(power)
     if short > 0:
         power = np.pad(power, ((0, short), (0, 0)), mode="edge")
@@ -189,8 +199,11 @@ def _clip(
 class WindowSource:
     """Draws windows without end; the same seed draws the same ones."""
 
-    def __init__(self, tracked: list[Clip], actors: list[Clip], face: ReferenceFace, frames: int, seed: int) -> None:
+    def __init__(
+        self, tracked: list[Clip], actors: list[Clip], face: ReferenceFace, frames: int, seed: int, revoiced: list[Clip] | None = None
+    ) -> None:
         self.tracked, self.actors, self.face, self.frames = tracked, actors, face, frames
+        self.revoiced = revoiced or []
         self.generator = np.random.default_rng(seed)
 
     def batches(self, size: int, shares: Shares, plain: int = 0) -> Iterator[list[Window]]:
@@ -198,6 +211,7 @@ class WindowSource:
 
         The first ``plain`` batches are recorded speech alone: what lips do with a voice is learnt several times faster from it.
         """
+        again = shares.revoiced if self.revoiced else 0.0
         recorded, tracked, silent = round(size * shares.recorded), round(size * shares.tracked), round(size * shares.silent)
         if not self.tracked:
             tracked = 0
@@ -207,7 +221,8 @@ class WindowSource:
             first, plain = plain > 0, plain - 1
             batch = [self._spoken(self._pick(self.tracked or self.actors), plain=True) for _ in range(size if first else recorded)]
             if not first:
-                batch += [self._spoken(self._pick(self.tracked)) for _ in range(tracked)]
+                others = round(tracked * again)
+                batch += [self._spoken(self._pick(self.revoiced if number < others else self.tracked)) for number in range(tracked)]
                 batch += [self._silent() for _ in range(silent)]
                 batch += [self._spoken(self._pick(self.actors)) for _ in range(size - len(batch))]
             yield batch

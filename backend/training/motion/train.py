@@ -22,6 +22,7 @@ from backend.motion.model import MotionModel
 from backend.training.motion.dataset import Shares, Window
 from backend.training.motion.experts import Experts
 from backend.training.motion.losses import LossWeights, motion_terms, point_weights, reading_term
+from bridge.faults import Fault
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ class Trainer:
         trainer = cls(config, face, models[0], models[1].eval(), optimiser, experts)
         trainer._set_basis()
         return trainer
+
+    def start_from(self, model: MotionModel) -> None:
+        """Takes over the values of trained weights; the steps count from nought. Raises Fault ``bad-option`` where the sizes differ."""
+        if model.config != self.config.model:
+            raise Fault("bad-option", "The weights to start from have another size than this run.", "Use weights of the same variant.")
+        for own in (self.model, self.averaged):
+            own.load_state_dict(model.state_dict())
+        self._set_basis()
 
     def resume(self, folder: Path) -> None:
         """Goes on from the last checkpoint in ``folder``, if there is one."""
