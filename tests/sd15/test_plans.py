@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_cheaper_plans_need_less_and_the_figures_are_those_of_such_networks() ->
     for preset in presets.NAMES:
         figures = list(needs(preset).values())
         assert figures == sorted(figures, reverse=True) and figures[-1] < figures[0]
-        assert figures[-1] < 4  # a card of 4 GB, by blocks
+        assert figures[-1] < 4  # a card of 4 GB, by layers
     # People report some 7 GB for EchoMimic and 10 for AniPortrait as published, which decodes and guides like "standard" here.
     assert 6 < needs("standard")["whole"] < 10 and needs("draft")["whole"] < needs("standard")["whole"]
 
@@ -58,8 +59,8 @@ def test_cheaper_plans_need_less_and_the_figures_are_those_of_such_networks() ->
 def test_the_first_plan_that_fits_is_chosen_and_each_has_a_cheaper_one() -> None:
     figures = {name: int(size * 1e9) for name, size in needs("standard").items()}
     names = [plan.name for plan in memory.PLANS]
-    chosen = [memory.choose(figures, free, memory.PLANS).name for free in (80_000_000_000, figures["frugal"], figures["blocks"], 1)]
-    assert chosen == ["whole", "frugal", "blocks", "blocks"] and memory.choose(figures, None, memory.PLANS).name == "whole"
+    chosen = [memory.choose(figures, free, memory.PLANS).name for free in (80_000_000_000, figures["frugal"], figures["layers"], 1)]
+    assert chosen == ["whole", "frugal", "layers", "layers"] and memory.choose(figures, None, memory.PLANS).name == "whole"
     walked, plan = [memory.PLANS[0].name], memory.PLANS[0]
     while (following := memory.cheaper(plan, memory.PLANS)) is not None:
         plan = following
@@ -96,6 +97,46 @@ def test_the_activations_of_the_full_network_are_as_the_plan_says(monkeypatch: p
         torch.set_default_dtype(torch.float32)
     told = memory._DENOISER_FRAME * frames
     assert 0.6 * told < peak.bytes < 1.5 * told
+
+
+def test_the_largest_layer_of_the_denoiser_is_within_the_plans_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted on the full-size network, and on the tiny one while it runs layer by layer: what is on the device at a time."""
+    import torch
+    from diffusers.hooks import group_offloading
+
+    from backend.synthesis.sd15 import devices
+    from backend.synthesis.sd15.config import NetworkConfig
+    from backend.synthesis.sd15.denoiser import Denoiser
+
+    with torch.device("meta"):
+        full = Denoiser(NetworkConfig())
+    leaves = [sum(p.numel() for p in module.parameters(recurse=False)) for module in full.modules()]
+    assert 2 * max(leaves) < memory._LAYER_SHARE * sum(leaves)  # the layer itself and what a parent keeps beside it
+    tiny = Denoiser(NetworkConfig.tiny()).eval()
+    present: dict[int, int] = {}
+    peak: list[int] = []
+
+    def counted(name: str) -> None:
+        moved = getattr(group_offloading.ModuleGroup, name)
+
+        def count(group: Any) -> None:
+            weights = [p for module in group.modules for p in module.parameters()] + list(group.parameters)
+            for weight in weights:
+                present.pop(id(weight), None)
+                if name == "onload_":
+                    present[id(weight)] = weight.numel()
+            peak.append(sum(present.values()))
+            moved(group)
+
+        monkeypatch.setattr(group_offloading.ModuleGroup, name, count)
+
+    devices._layer_by_layer(tiny, "cpu")
+    counted("onload_")
+    counted("offload_")
+    with torch.inference_mode():
+        tiny(torch.zeros(1, 4, 2, 8, 8), torch.tensor(1), torch.zeros(1, 1, 64), [], None)
+    largest = max(sum(p.numel() for p in module.parameters(recurse=False)) for module in tiny.modules())
+    assert largest <= max(peak) < 2 * largest and len(peak) > 500
 
 
 class Peak:

@@ -182,7 +182,7 @@ def test_the_shots_voice_moves_the_render_and_a_range_is_the_wholes(weights: Pat
     assert not [remark for remark in tier.outlook(SETTINGS).remarks if "stay near silence" in remark]
     hearing, silent = rendered(spoken), rendered(())
     for other in (deaf, silent):
-        assert max(np.abs(one.astype(int) - two).max() for one, two in zip(hearing, other)) > 2
+        assert not any(np.array_equal(one, two) for one, two in zip(hearing, other))
     part = rendered(spoken, first_frame=3, frame_count=3)
     assert all(np.array_equal(one, two) for one, two in zip(part, hearing[3:6], strict=True))
 

@@ -84,7 +84,8 @@ def test_a_render_gives_pictures_of_the_portraits_size_and_keeps_the_bank(
     shares: list[float] = []
     frames = render(shot, fraction=shares.append)
     assert len(frames) == FRAMES and {frame.shape for frame in frames} == {shot[0].shape}
-    assert shares == sorted(shares) and len(shares) == STEPS and shares[-1] == 1.0
+    evaluated = [share for share in shares if share]  # 0 is told while weights are read
+    assert shares == sorted(shares) and len(evaluated) == STEPS and shares[-1] == 1.0
     assert all(np.array_equal(one, other) for one, other in zip(frames, plain))
     assert len(list((store / "cache" / "sd15" / "banks").iterdir())) == 1
     tier.free()
@@ -150,8 +151,9 @@ def test_cancelling_stops_between_two_evaluations(shot: tuple[Any, Any, Any]) ->
     told: list[float] = []
 
     def stop(share: float) -> None:
-        told.append(share)
-        raise Fault("cancelled", "The job was cancelled.")
+        if share:  # not yet while weights are read
+            told.append(share)
+            raise Fault("cancelled", "The job was cancelled.")
 
     with pytest.raises(Fault) as caught:
         render(shot, fraction=stop)

@@ -102,7 +102,7 @@ def _hub() -> Any:
         raise Fault(
             "package-missing",
             "The packages of the tier sd15 are not installed.",
-            "Install them with `pip install autter[sd15]` in the backend's environment.",
+            "Install them with Set Up Backend, Stable Diffusion ticked, or with `python -m backend doctor --tier sd15 --fix`.",
         ) from None
     return huggingface_hub
 

@@ -24,14 +24,14 @@ _DENOISER_FRAME, _POSE_FRAME, _DECODER_FRAME, _TINY_DECODER_FRAME = 69e6, 63e6, 
 _ENCODER_PICTURE = 430e6  # the portrait through the encoder and the reference network, once
 _BASE = 700e6  # what the graphics driver and its libraries take for themselves
 _MARGIN = 1.15  # blocks that the allocator cannot fill
-_BLOCKS_SHARE = 0.2  # of the denoiser's weights that are on the card at a time when they come block by block
+_LAYER_SHARE = 0.05  # of the denoiser's weights that are on the card at a time when they come layer by layer; the largest is 2.2 %
 _FULL_SAYINGS = ("out of memory", "can't allocate memory", "alloc_failed", "allocation_failed", "failed to allocate")
 _PUBLISHED_BYTES = 4  # a weight in the published .pth files
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``offload``: "none", "parts" (a network is on the card only while it works) or "blocks" (so are the denoiser's blocks)."""
+    """``offload``: "none", "parts" (a network is on the card only while it works) or "layers" (so are the denoiser's layers)."""
 
     name: str
     offload: str
@@ -47,7 +47,7 @@ PLANS = (
     Plan("whole", "none", False, "all networks stay loaded"),
     Plan("frugal", "none", True, "all networks stay loaded, pictures are made one by one"),
     Plan("parts", "parts", True, "networks take turns on the card"),
-    Plan("blocks", "blocks", True, "the denoiser comes onto the card block by block"),
+    Plan("layers", "layers", True, "the denoiser comes onto the card layer by layer"),
 )
 PROCESSOR_PLANS = PLANS[:2]  # there is nowhere to move anything to
 
@@ -93,7 +93,7 @@ def needed(sizes: Sizes, settings: Sd15Settings, plan: Plan, itemsize: int, chan
     if plan.offload == "none":
         peak = sizes.denoiser + sizes.pose + sizes.vae + sizes.tiny_decoder + max(sampling, decoding, posing)
     else:
-        denoiser = sizes.denoiser * (_BLOCKS_SHARE if plan.offload == "blocks" else 1)
+        denoiser = sizes.denoiser * (_LAYER_SHARE if plan.offload == "layers" else 1)
         bank_time = max(sizes.reference, sizes.image_encoder, sizes.vae) + encoding
         peak = max(denoiser + sampling, sizes.vae + decoding, sizes.pose + posing)
     return int(max(peak, bank_time) * _MARGIN + (_BASE if card else 0))

@@ -103,7 +103,11 @@ def check_packages() -> None:
     missing = [name for name in ("diffusers", "transformers", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         sentence = f"The tier sd15 needs packages that are not installed: {', '.join(missing)}."
-        raise Fault("package-missing", sentence, "Install them with `pip install autter[sd15]` in the backend's environment.")
+        raise Fault(
+            "package-missing",
+            sentence,
+            "Install them with Set Up Backend, Stable Diffusion ticked, or with `python -m backend doctor --tier sd15 --fix`.",
+        )
 
 
 def outlook(settings: RenderSettings, seed: int = 0) -> Outlook:
