@@ -68,7 +68,7 @@ def part_times(runtime: Any) -> dict[str, float]:
     fine, coarse, _, mask = runtime.trunk(conditions)
     noise = shot_noise(0, 256)
     return {
-        "spline": _best(lambda: landmark_warp(start, goal)),
+        "spline": _best(lambda: landmark_warp(start, goal, led=True)),
         "resampling": _best(lambda: apply_field(portrait, warp.field)),
         "raster": _best(lambda: landmark_raster(goal, 256)),
         "trunk, once a frame": _best(lambda: runtime.trunk(conditions)),

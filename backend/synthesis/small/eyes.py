@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the spline has to know about eyes: lids unfold from a crease, and irises lie behind them.
+"""What the spline has to know about eyes: lids unfold from a crease.
 
-A spline takes the landmarks for points of one elastic sheet. Lids and irises are not: a closing lid slides over the
-iris. Two corrections keep the sheet from tearing there. All points are (162, 2) float32 in crop coordinates.
+A spline takes the landmarks for points of one elastic sheet. Lids are not: a shutting lid slides over the eye, and what lies
+above it stays. Points of the crease keep brows and glasses from being dragged along. They cost likeness where lids move little,
+and so are let go of there. All points are (n, 2) float32 in crop coordinates.
 """
 
 from __future__ import annotations
@@ -22,15 +23,14 @@ from bridge.landmarks import (
     LID_UPPER_LEFT,
     LID_UPPER_RIGHT,
     OF_MEDIAPIPE,
-    REGIONS,
 )
 
 Points = NDArray[np.float32]
 
 # How far above the higher lid of the two faces the crease lies, as a share of the way to the brow.
 CREASE_HEIGHT = 0.25
-# Between these openings of the narrower eye, as shares of the wider one, the irises go over from the lids' to their own motion.
-IRIS_HIDDEN, IRIS_SHOWN = 0.35, 0.85
+# Openings of the narrower eye, as shares of the wider one, up to which lids are taken to slide, and from which on not at all.
+SLIDING, UNMOVED = 0.3, 0.6
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,6 @@ class _Eye:
     lower: int
     lids: tuple[int, ...]
     brows: tuple[int, ...]
-    iris: tuple[int, ...]
 
 
 def _rows(*mesh_indices: int) -> tuple[int, ...]:
@@ -53,29 +52,28 @@ def _rows(*mesh_indices: int) -> tuple[int, ...]:
 _EYES = (
     _Eye(
         EYE_INNER_LEFT, EYE_OUTER_LEFT, LID_UPPER_LEFT, LID_LOWER_LEFT,
-        _rows(384, 385, 386, 387, 388), _rows(285, 295, 282, 283, 276), (*REGIONS["iris_left"], OF_MEDIAPIPE[473]),
+        _rows(384, 385, 386, 387, 388), _rows(285, 295, 282, 283, 276),
     ),
     _Eye(
         EYE_INNER_RIGHT, EYE_OUTER_RIGHT, LID_UPPER_RIGHT, LID_LOWER_RIGHT,
-        _rows(157, 158, 159, 160, 161), _rows(55, 65, 52, 53, 46), (*REGIONS["iris_right"], OF_MEDIAPIPE[468]),
+        _rows(157, 158, 159, 160, 161), _rows(55, 65, 52, 53, 46),
     ),
 )  # fmt: skip
 
 
-def control_points(portrait: Points, frame: Points) -> tuple[Points, Points]:
-    """Pairs of points for the spline: the landmarks with their irises behind the lids, and ten points of the creases."""
-    first, second = portrait.copy(), frame.copy()
-    creases = []
-    for eye in _EYES:
-        if _opening(frame, eye) < _opening(portrait, eye):
-            second[list(eye.iris)] = _iris_behind_lids(portrait, frame, eye)
-        else:
-            first[list(eye.iris)] = _iris_behind_lids(frame, portrait, eye)
-        creases.append(_crease(portrait, frame, eye))
-    return (
-        np.concatenate([first, *(pair[0] for pair in creases)]).astype(np.float32),
-        np.concatenate([second, *(pair[1] for pair in creases)]).astype(np.float32),
-    )
+def crease_points(portrait: Points, frame: Points) -> tuple[Points, Points, Points]:
+    """Pairs of points (10, 2) of both creases for the spline, and how softly it is held to them (10,), 0 firmly to 1 not at all."""
+    pairs = [_crease(portrait, frame, eye) for eye in _EYES]
+    softness = [np.full(len(eye.lids), _softness(portrait, frame, eye), np.float32) for eye in _EYES]
+    starts, goals = (np.concatenate(points).astype(np.float32) for points in zip(*pairs, strict=True))
+    return starts, goals, np.concatenate(softness)
+
+
+def _softness(portrait: Points, frame: Points, eye: _Eye) -> float:
+    """0 where one of the faces has the eye shut, 1 where both have it about as far open."""
+    narrow, wide = sorted((_opening(portrait, eye), _opening(frame, eye)))
+    share = np.clip((narrow / max(wide, 1e-6) - SLIDING) / (UNMOVED - SLIDING), 0, 1)
+    return float(share * share * (3 - 2 * share))
 
 
 def _axes(face: Points, eye: _Eye) -> tuple[Points, Points]:
@@ -94,20 +92,6 @@ def _local(face: Points, eye: _Eye, rows: tuple[int, ...]) -> Points:
 def _opening(face: Points, eye: _Eye) -> float:
     lids = _local(face, eye, (eye.upper, eye.lower))
     return abs(float(lids[0, 1] - lids[1, 1]))
-
-
-def _iris_behind_lids(wide: Points, narrow: Points, eye: _Eye) -> Points:
-    """The iris points (5, 2) of the narrower eye, squeezed between its lids as far as they cover it."""
-    iris = _local(wide, eye, eye.iris)
-    upper, lower = _local(wide, eye, (eye.upper, eye.lower))[:, 1]
-    upper_narrow, lower_narrow = _local(narrow, eye, (eye.upper, eye.lower))[:, 1]
-    span = upper - lower if abs(upper - lower) > 1e-4 else 1e-4
-    height = lower_narrow + (iris[:, 1] - lower) / span * (upper_narrow - lower_narrow)
-    along, across = _axes(narrow, eye)
-    squeezed = narrow[eye.inner] + iris[:, :1] * along + height[:, None] * across
-    share = np.clip((_opening(narrow, eye) / max(_opening(wide, eye), 1e-6) - IRIS_HIDDEN) / (IRIS_SHOWN - IRIS_HIDDEN), 0, 1)
-    share = share * share * (3 - 2 * share)
-    return np.asarray(squeezed + share * (narrow[list(eye.iris)] - squeezed), np.float32)
 
 
 def _crease(portrait: Points, frame: Points, eye: _Eye) -> tuple[Points, Points]:

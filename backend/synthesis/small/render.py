@@ -78,7 +78,7 @@ class CropRenderer:
         """One frame after ``previous`` (3, 256, 256), or after none; leaves the renderer as it is, so threads may share it."""
         turn = within_limits(self.points, points)
         points = turn.points
-        warp = landmark_warp(self.points, points)
+        warp = landmark_warp(self.points, points, led=True)
         first = to_signed(apply_field(self.portrait, warp.field))
         conditions = frame_conditions(warp, first, self.signed, points, intensities, previous)
         fine, coarse, flow, mask = self.runtime.trunk(conditions)

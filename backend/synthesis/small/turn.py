@@ -47,6 +47,11 @@ class SafePoints:
     shown: float
 
 
+def landmark_depth() -> NDArray[np.float64]:
+    """(162,) depth of a resting face's landmarks towards the viewer, in eye distances. Not to be written to."""
+    return _DEPTH
+
+
 def within_limits(portrait: Points, points: Points) -> SafePoints:
     """Landmarks ``points`` (162, 2) of a frame with their turn away from ``portrait`` (162, 2) held back past the limit."""
     shift, unit = _depth_shift(portrait, points)

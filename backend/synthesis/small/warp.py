@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .eyes import control_points
+from .eyes import crease_points
+from .surroundings import surrounding_points
 
 GRID = 64  # nodes a side; finer nodes change nothing that can be seen
 ANCHORS_A_SIDE = 8
 # Below 1e-5 closing lids tear the brows; the picture hardly depends on it otherwise.
 REGULARISATION = 3e-5
+LETTING_GO = 0.3  # with so much of it a point has no say
 # Area of the source over area of the target. Opening lips stretch a thin line (towards 0), closing lids swallow an eye.
 SMALLEST_DETERMINANT, LARGEST_DETERMINANT = 0.02, 16.0
 LARGEST_FOLDED_SHARE = 0.02  # of the nodes; beyond it the whole motion fades towards a rigid one
@@ -41,16 +43,23 @@ class Warp:
     kept: float
 
 
-def landmark_warp(portrait: NDArray[np.float32], frame: NDArray[np.float32], window: tuple[int, int, int, int] | None = None) -> Warp:
+def landmark_warp(
+    portrait: NDArray[np.float32],
+    frame: NDArray[np.float32],
+    window: tuple[int, int, int, int] | None = None,
+    *,
+    led: bool = False,
+) -> Warp:
     """The warp from ``portrait`` (162, 2) to ``frame`` (162, 2), crop coordinates.
 
-    ``window``: (row, column, rows, columns) of the nodes wanted, all of them by default.
+    ``window``: (row, column, rows, columns) of the nodes wanted, all of them by default. ``led``: whether lids, hair and chest are led
+    by points of their own, as the renderer does; without, it is the plain warp that renderers are measured against.
     """
     row, column, rows, columns = window or (0, 0, GRID, GRID)
     nodes = node_centres(row, column, rows, columns)
     rigid = _similarity_displacement(frame, portrait, nodes)
-    start, goal = control_points(portrait, frame)
-    spline = _spline_displacement(goal, start, nodes)
+    start, goal, softness = _led_points(portrait, frame) if led else (portrait, frame, np.zeros(len(portrait), np.float32))
+    spline = _spline_displacement(goal, start, softness, nodes)
     bend = spline - rigid
     kept = 1.0
     field = spline
@@ -88,7 +97,20 @@ def anchors() -> NDArray[np.float32]:
     return np.concatenate([np.stack(side, -1) for side in sides])
 
 
-def _spline_displacement(source: NDArray[np.float32], target: NDArray[np.float32], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _led_points(portrait: NDArray[np.float32], frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Landmarks and the further points of lids, hair and chest, in both faces, and their softness."""
+    lids, around = crease_points(portrait, frame), surrounding_points(portrait, frame)
+    firm = np.zeros(len(portrait), np.float32), np.zeros(len(around[0]), np.float32)
+    return (
+        np.concatenate([portrait, lids[0], around[0]]),
+        np.concatenate([frame, lids[1], around[1]]),
+        np.concatenate([firm[0], lids[2], firm[1]]),
+    )
+
+
+def _spline_displacement(
+    source: NDArray[np.float32], target: NDArray[np.float32], softness: NDArray[np.float32], nodes: NDArray[np.float32]
+) -> NDArray[np.float32]:
     fixed = anchors()
     centres = np.concatenate([source, fixed]).astype(np.float64)
     values = np.concatenate([target - source, np.zeros_like(fixed)]).astype(np.float64)
@@ -96,7 +118,7 @@ def _spline_displacement(source: NDArray[np.float32], target: NDArray[np.float32
     # Coordinates about the middle of the crop keep the system well conditioned.
     affine = np.concatenate([np.ones((count, 1)), centres - 0.5], 1)
     system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _kernel(_squared_distances(centres, centres)) + REGULARISATION * np.eye(count)
+    system[:count, :count] = _kernel(_squared_distances(centres, centres)) + np.diag(_regularisation(softness, len(fixed)))
     system[:count, count:], system[count:, :count] = affine, affine.T
     weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))])).astype(np.float32)
     flat, places = nodes.reshape(-1, 2), centres.astype(np.float32)
@@ -105,6 +127,11 @@ def _spline_displacement(source: NDArray[np.float32], target: NDArray[np.float32
         part = slice(start, start + _CHUNK)
         bent[part] = _kernel(_squared_distances(flat[part], places)) @ weights[:count]
     return (bent + weights[count] + (flat - np.float32(0.5)) @ weights[count + 1 :]).reshape(nodes.shape)
+
+
+def _regularisation(softness: NDArray[np.float32], anchored: int) -> NDArray[np.float64]:
+    """(n + anchored,) diagonal of the system: the more of it, the less the spline minds a point."""
+    return REGULARISATION * (LETTING_GO / REGULARISATION) ** np.concatenate([softness, np.zeros(anchored)]).astype(np.float64)
 
 
 def _squared_distances(first: NDArray, second: NDArray) -> NDArray:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bridge.faults import Fault
 
 if TYPE_CHECKING:
+    from backend.synthesis.small.network import SmallNetwork
+
     from .config import TrainingConfig
     from .ranks import Ranks
 
@@ -30,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shares", nargs="+", default=[], metavar="NAME=SHARE", help="shares of the pairs by data set, e.g. grid=0.2 actors=0.6"
     )
+    parser.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="go on from stored weights, at a quarter of the learning rate")
+    parser.add_argument(
+        "--average", type=Path, nargs="+", metavar="WEIGHTS", help="train nothing: write the mean of these stored weights, entry by entry"
+    )
     parser.add_argument("--device", default="cpu", help="torch device")
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--ranks", type=int, default=1, help="processes of one thread each that train together")
@@ -39,17 +45,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains and exports. Raises Fault ``data-missing`` where there is nothing to train on."""
+    if arguments.average:
+        from .average import average_weights
+
+        return average_weights(arguments.average, arguments.out)
     import torch
 
-    from backend.synthesis.small.weights import WEIGHTS
+    from backend.synthesis.small.weights import WEIGHTS, read_config
 
     from .cache import load_clips
-    from .config import TrainingConfig, tiny_config
+    from .config import TrainingConfig, fine_tuning, tiny_config
     from .export import export_run
     from .loop import Trainer
 
     torch.set_num_threads(arguments.threads)
     config = tiny_config() if arguments.tiny else TrainingConfig()
+    if arguments.start_from:
+        config = replace(fine_tuning(config), network=read_config(arguments.start_from))
     if arguments.minutes:
         config = replace(config, minutes=arguments.minutes)
     if arguments.shares:
@@ -63,19 +75,25 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.ranks > 1 and not arguments.export_only:
         from .ranks import spawn
 
-        spawn(train_rank, arguments.ranks, config, arguments.work, arguments.device)
-    trainer = Trainer(config, clips, arguments.work / "run", arguments.device)
+        spawn(train_rank, arguments.ranks, config, arguments.work, arguments.device, arguments.start_from)
+    trainer = Trainer(config, clips, arguments.work / "run", arguments.device, start=_start(arguments.start_from))
     if not arguments.export_only and arguments.ranks <= 1:
         trainer.run()
-    return export_run(trainer, clips, arguments.out or WEIGHTS)
+    return export_run(trainer, clips, arguments.out or WEIGHTS, arguments.start_from)
 
 
-def train_rank(ranks: Ranks, config: TrainingConfig, work: Path, device: str) -> None:
+def _start(weights: Path | None) -> SmallNetwork | None:
+    from backend.synthesis.small.weights import load_network
+
+    return None if weights is None else load_network(weights)
+
+
+def train_rank(ranks: Ranks, config: TrainingConfig, work: Path, device: str, start_from: Path | None = None) -> None:
     """One process of several; all read the same cache and state, the leading one writes."""
     from .cache import load_clips
     from .loop import Trainer
 
-    Trainer(config, load_clips(work / "cache"), work / "run", device, ranks=ranks).run()
+    Trainer(config, load_clips(work / "cache"), work / "run", device, ranks=ranks, start=_start(start_from)).run()
 
 
 def named_shares(words: list[str]) -> tuple[tuple[str, float], ...]:

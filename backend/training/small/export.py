@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.synthesis.small.weights import save_network
+from backend.synthesis.small.weights import read_card, save_network
 
 from .card import write_page
 
@@ -27,6 +27,8 @@ LIMITS = (
 )
 
 
+# Of the card of the weights that a run goes on from: kept, for what they learned from stays in them.
+_HERITAGE = ("sha256", "data", "credits", "command", "minutes", "images", "started_from", "averaged")
 PARTS = ("training", "validation", "choosing")
 
 
@@ -37,8 +39,9 @@ def _part(clip: FaceClip) -> str:
     return "validation" if clip.validation else "choosing" if for_choosing(clip) else "training"
 
 
-def export_run(trainer: Trainer, clips: list[FaceClip], weights: Path) -> dict[str, Any]:
-    """Writes the averaged network and its card; returns the card's content."""
+def export_run(trainer: Trainer, clips: list[FaceClip], weights: Path, start_from: Path | None = None) -> dict[str, Any]:
+    """Writes the averaged network and its card; returns the card's content. ``start_from``: stored weights that the run went on from."""
+    before = {} if start_from is None else read_card(start_from)
     counts = Counter((clip.dataset, _part(clip)) for clip in clips)
     used = sorted({clip.dataset for clip in clips})
     card: dict[str, Any] = {
@@ -48,7 +51,8 @@ def export_run(trainer: Trainer, clips: list[FaceClip], weights: Path) -> dict[s
         "licence": "GPL-3.0-or-later, as the project",
         "data": {name: {part: counts[(name, part)] for part in PARTS if counts[(name, part)]} for name in used},
         "credits": [CREDITS[name] for name in used if name in CREDITS],
-        "command": "python -m backend train small",
+        "command": "python -m backend train small" + ("" if start_from is None else f" --start-from {start_from.name}"),
+        "started_from": {key: before[key] for key in _HERITAGE if key in before},
         "seed": trainer.config.seed,
         "minutes": round(trainer.seconds / 60, 1),
         "steps": trainer.steps,

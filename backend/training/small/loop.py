@@ -38,11 +38,16 @@ class Trainer:
         device: str = "cpu",
         report: Report = print,
         ranks: Ranks | None = None,
+        start: SmallNetwork | None = None,
     ) -> None:
+        """``start``: a network to go on from, where the folder holds no run yet."""
         torch.manual_seed(config.seed)
         self.ranks = ranks or Ranks()
         self.config, self.folder, self.device, self.report = config, folder, device, report
-        self.network = SmallNetwork(config.network).to(device, memory_format=torch.channels_last).train()
+        self.network = SmallNetwork(config.network if start is None else start.config)
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
+        self.network = self.network.to(device, memory_format=torch.channels_last).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True

@@ -196,7 +196,8 @@ def assemble(
     """A pair from pictures and landmarks in crop coordinates; ``place`` is the window (left, top, width, height) in pixels."""
     left, top, width, height = place
     cell = _SIDE // GRID
-    warp = landmark_warp(portrait_points, points, (top // cell, left // cell, height // cell, width // cell))
+    nodes = top // cell, left // cell, height // cell, width // cell
+    warp = landmark_warp(portrait_points, points, nodes, led=True)
     rows, columns = slice(top, top + height), slice(left, left + width)
     signed = to_signed(portrait)
     raster = landmark_raster(points, _SIDE)[rows, columns].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
