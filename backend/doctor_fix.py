@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridge.faults import Fault
+from bridge.setup import extras
 from bridge.setup.hardware import find_hardware, needs_more, torch_build, torch_sources
 from bridge.setup.install import broken_in
 from bridge.setup.plan import LOCK
@@ -19,15 +20,15 @@ OWN_NAME = "autter"
 Tell = Callable[[str], None]
 
 
-def fix(tell: Tell) -> list[str]:
-    """Mends what can be mended; the names of what was. ``tell`` hears what is being done.
+def fix(tell: Tell, tier: str = "") -> list[str]:
+    """Mends what can be mended; the names of what was. ``tell`` hears what is being done. ``tier``: also what "sd15" needs.
 
     Raises Fault ``setup-network``, ``disk-full``, ``setup-failed``, or those of fetching the face landmarker's model.
     """
     from .portrait.landmarker import find_landmarker_model, landmarker_model
 
     mended = []
-    for package in [*broken_in(Path(sys.executable)), *map(locked, missing_packages())]:
+    for package in [*broken_in(Path(sys.executable)), *map(locked, missing_packages()), *missing_extras(tier)]:
         if _name(package).lower() == OWN_NAME:
             hint = "Install the extension's zip again and press Repair Backend, or set the checkout up again."
             raise Fault("setup-failed", "Files of AUtter's own backend are missing.", hint)
@@ -38,6 +39,19 @@ def fix(tell: Tell) -> list[str]:
         tell("fetching the face landmarker's model")
         mended.append(str(landmarker_model()))
     return mended
+
+
+def missing_extras(tier: str) -> list[str]:
+    """``name==version`` of packages that are missing of the tier asked for, or of what this environment was once given."""
+    wanted = {*extras.noted(Path(sys.prefix)), *([tier] if tier in extras.NAMES else [])}
+    locks = [lock for name in sorted(wanted) if (lock := _lock(f"{name}.txt")) is not None]
+    return [package for lock in locks for package in extras.missing(lock)]
+
+
+def _lock(name: str) -> Path | None:
+    """A lock beside this environment, or in the checkout."""
+    places = (Path(sys.prefix) / name, Path(__file__).resolve().parents[1] / "requirements" / name)
+    return next((place for place in places if place.is_file()), None)
 
 
 def missing_packages() -> list[str]:
@@ -68,12 +82,9 @@ def _installed(requirement: str) -> bool:
 def locked(requirement: str) -> str:
     """The version of a package that the lock of this environment names, e.g. "torch==2.13.0"; the requirement itself without a lock."""
     name = _name(requirement)
-    for lock in (Path(sys.prefix) / LOCK, Path(__file__).resolve().parents[1] / "requirements" / LOCK):
-        if lock.is_file():
-            pinned = re.search(rf"(?mi)^{re.escape(name)}==[^\s;]+", lock.read_text(encoding="utf-8"))
-            if pinned:
-                return pinned[0]
-    return requirement
+    lock = _lock(LOCK)
+    pinned = re.search(rf"(?mi)^{re.escape(name)}==[^\s;]+", lock.read_text(encoding="utf-8")) if lock is not None else None
+    return pinned[0] if pinned else requirement
 
 
 def _name(requirement: str) -> str:

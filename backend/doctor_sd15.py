@@ -17,7 +17,7 @@ from .synthesis.sd15.catalogue import WEIGHT_SETS, Part, WeightSet
 from .synthesis.sd15.presets import NAMES
 
 _PACKAGES = ("diffusers", "transformers", "accelerate", "huggingface_hub")
-_INSTALL = "Install them with `pip install autter[sd15]` in the backend's environment."
+_INSTALL = "Install them with Set Up Backend, Stable Diffusion ticked, or with `python -m backend doctor --tier sd15 --fix`."
 
 
 def examine_sd15(weights: str = "", verify: bool = False) -> list[Finding]:

@@ -26,19 +26,20 @@ PUMP_SECONDS = 0.05
 _process: SetupProcess | None = None
 
 
-def plan(source: str = "") -> Plan:
+def plan(source: str = "", extras: tuple[str, ...] = ()) -> Plan:
     """What would be installed. Raises Fault."""
-    return make_plan(DATA, Path(source) if source else None)
+    return make_plan(DATA, Path(source) if source else None, extras=extras)
 
 
-def start(task: str, source: str = "") -> None:
+def start(task: str, source: str = "", extras: tuple[str, ...] = ()) -> None:
     """Starts "install", "repair" or "uninstall". Raises Fault ``setup-busy`` while another is under way."""
     global _process
     if is_running():
         raise Fault("setup-busy", "The backend is being set up already.", "Wait for it, or cancel it.")
     if task != "install":
         backend_link.close()
-    _process = SetupProcess(task, DATA, ["--source", source] if source else [])
+    options = ["--source", source] if source else []
+    _process = SetupProcess(task, DATA, [*options, *(word for name in extras for word in ("--extra", name))])
     backend_link.touch()
 
 

@@ -42,9 +42,9 @@ class SetupOperator(AutterOperator):
         """Starts it; the panel shows how it goes."""
         return self.begin()
 
-    def begin(self) -> set[str]:
+    def begin(self, extras: tuple[str, ...] = ()) -> set[str]:
         """Starts the task; waits for it where asked, or where no timer runs. Raises Fault."""
-        backend_setup.start(self.task, bpy.path.abspath(self.source) if self.source else "")
+        backend_setup.start(self.task, bpy.path.abspath(self.source) if self.source else "", extras)
         if self.wait or bpy.app.background:
             backend_setup.wait(self.longest_wait)
         return {"FINISHED"}
@@ -55,6 +55,13 @@ class AUTTER_OT_setup_backend(SetupOperator, bpy.types.Operator):
 
     bl_idname = "autter.setup_backend"
     bl_label = "Set Up Backend"
+
+    stable_diffusion: BoolProperty(
+        name="Stable Diffusion",
+        description="Also the packages of the tier Stable Diffusion 1.5, 750 MB more on disk; its weights are fetched separately",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Shows place, size and why this build, and asks."""
@@ -70,6 +77,7 @@ class AUTTER_OT_setup_backend(SetupOperator, bpy.types.Operator):
         """What ``invoke`` found out."""
         for line in self.shown:
             self.layout.label(text=line)
+        self.layout.prop(self, "stable_diffusion")
         self.layout.prop(self, "source")
         if not self.source and not bpy.app.online_access:
             self.layout.label(text="Blender is set to stay offline: choose a folder, or allow online access", icon="ERROR")
@@ -80,7 +88,7 @@ class AUTTER_OT_setup_backend(SetupOperator, bpy.types.Operator):
         if not self.source and not bpy.app.online_access:
             hint = "Choose an offline folder, or tick Allow Online Access in Preferences > System."
             raise Fault("online-access", "Blender is set to stay offline, so nothing can be downloaded.", hint)
-        return self.begin()
+        return self.begin(("sd15",) if self.stable_diffusion else ())
 
 
 class AUTTER_OT_repair_backend(SetupOperator, bpy.types.Operator):

@@ -55,7 +55,16 @@ class Soak:
         self.movies: List[Path] = []
 
     def run(self, shots: int, seconds: float) -> None:
-        """All shots, spread over the time; stops when the time is up by a fifth."""
+        """All shots, spread over the time; stops when the time is up by a fifth, or on Ctrl-C. Then looks at what is left."""
+        try:
+            self.all_shots(shots, seconds)
+        except KeyboardInterrupt:
+            self.trouble(f"stopped by hand after {len(self.samples)} of {shots} shots")
+        self.client.close(5.0)
+        self.end_check()
+
+    def all_shots(self, shots: int, seconds: float) -> None:
+        """One shot after another, as many as fit."""
         began = time.monotonic()
         for number in range(shots):
             if time.monotonic() - began > 1.2 * seconds:
@@ -65,8 +74,6 @@ class Soak:
             self.samples.append(look(number, time.monotonic() - began, self.pid, self.folder))
             self.tidy_check(number)
             self.wait_until(began + seconds * (number + 1) / shots)
-        self.client.close(5.0)
-        self.end_check()
 
     def one_shot(self, number: int, may_kill: bool) -> None:
         """Keys, a prediction, some edits, and a movie, with whatever befalls them on the way."""

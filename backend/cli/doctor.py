@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Prints a line for each finding."""
     from ..doctor import examine
 
-    mended = _fix(arguments.quiet) if arguments.fix else []
+    mended = _fix(arguments.quiet, arguments.tier) if arguments.fix else []
     if arguments.tier == "sd15":
         from ..doctor_sd15 import examine_sd15
 
@@ -41,11 +41,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"ok": ready, "findings": [asdict(finding) for finding in findings], "fetched": fetched, "mended": mended}
 
 
-def _fix(quiet: bool) -> list[str]:
+def _fix(quiet: bool, tier: str) -> list[str]:
     """Mends this environment first; what was mended."""
     from ..doctor_fix import fix
 
-    return fix(lambda line: None if quiet else print(line, flush=True))
+    return fix(lambda line: None if quiet else print(line, flush=True), tier)
 
 
 def _fetch(arguments: argparse.Namespace) -> list[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from .. import paths
 from ..environment import child_environment
 from ..faults import Fault
+from . import extras
 from .claim import MARKER, claim, clear, is_complete, note, notes_of
 from .hardware import DISK_MEGABYTES, PYPI_BUILD, needs_more, torch_sources
 from .plan import LOCK, Plan, check_place
@@ -44,6 +45,7 @@ def install(plan: Plan, report: Report) -> Path:
     stays the one in use.
     """
     if is_complete(plan.folder) and not broken(plan.folder):
+        _add_extras(plan, report)
         make_current(plan.folder)
         report("done", 1.0, "It was there already.")
         return plan.folder
@@ -52,6 +54,7 @@ def install(plan: Plan, report: Report) -> Path:
         claim(plan.folder)
         _make(plan, report)
         shutil.copyfile(plan.lock, plan.folder / LOCK)  # for `doctor --fix`
+        _add_extras(plan, report)
         (plan.folder / MARKER).unlink()
     except OSError as error:
         raise Fault("setup-failed", f"{plan.folder} could not be written ({error.strerror or error}).", "Look at its disk.") from error
@@ -82,6 +85,17 @@ def _make(plan: Plan, report: Report) -> None:
         work()
         done.add(name)
         note(plan.folder, sorted(done))
+
+
+def _add_extras(plan: Plan, report: Report) -> None:
+    """Adds what is wanted beside the backend itself; an environment in use may be added to, for nothing in it is changed."""
+    wanted = [name for name in plan.extras if name not in extras.noted(plan.folder)]
+    for name in wanted:
+        report("packages", SHARES["packages"][0], f"Adding the packages of {name}")
+        lock = extras.lock_of(plan.data, name)
+        _pip(paths.environment_python(plan.folder), plan, ["-r", str(lock), "--constraint", str(plan.lock)], report, "packages")
+    if wanted:
+        extras.note(plan.folder, plan.data, plan.extras)
 
 
 def broken(folder: Path) -> list[str]:

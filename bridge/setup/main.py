@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import Fault
+from .extras import NAMES
 from .install import install, repair, uninstall
 from .plan import PROOF, make_plan
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--python", type=Path, help="Python 3.11 to 3.13 to make the environment with")
     parser.add_argument("--build", help="build of torch: cpu, mps, rocm, cu126 or cu130")
     parser.add_argument("--proof", default=PROOF, help="modules that must import at the end")
+    parser.add_argument("--extra", action="append", default=[], choices=NAMES, help="also these packages: sd15, for Stable Diffusion")
     parser.add_argument("--parent", type=int, help="process id of the program that started this: end when it ends")
     chosen = parser.parse_args(arguments)
     if chosen.parent and sys.platform != "win32":  # where the parent's end is seen by a change of its number
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _do(chosen: argparse.Namespace) -> dict[str, Any]:
     if chosen.task == "uninstall":
         return {"removed": [str(folder) for folder in uninstall()]}
-    plan = make_plan(chosen.data, chosen.source, chosen.python, chosen.build, chosen.proof)
+    plan = make_plan(chosen.data, chosen.source, chosen.python, chosen.build, chosen.proof, chosen.extra)
     _say({"phase": "plan", "share": 0.0, "detail": plan.reason, **plan.to_dict()})
     if chosen.task == "repair":
         return {"repaired": repair(plan, _report), "folder": str(plan.folder)}

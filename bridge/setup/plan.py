@@ -7,11 +7,13 @@ import hashlib
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import paths
 from ..faults import Fault
+from .extras import EXTRA_MEGABYTES, lock_of, noted
 from .hardware import DISK_MEGABYTES, DOWNLOAD_MEGABYTES, find_hardware, torch_build
 
 LOCK = "backend.txt"
@@ -24,7 +26,9 @@ _LONGEST_ROOT = 120  # characters; packages need about 130 more, and Windows end
 @dataclass(frozen=True)
 class Plan:
     """``data``: folder with the backend's wheel and locks. ``folder``: the environment to make. ``source``: folder of wheels to
-    install from without a network, or None. ``proof``: modules that must import at the end. Sizes in megabytes."""
+    install from without a network, or None. ``proof``: modules that must import at the end. ``extras``: see ``extras.py``. Sizes are
+    megabytes.
+    """
 
     data: Path
     folder: Path
@@ -35,6 +39,7 @@ class Plan:
     download: int
     source: Path | None = None
     proof: str = PROOF
+    extras: tuple[str, ...] = ()
 
     @property
     def lock(self) -> Path:
@@ -60,8 +65,15 @@ class Plan:
         }
 
 
-def make_plan(data: Path, source: Path | None = None, python: Path | None = None, build: str | None = None, proof: str = PROOF) -> Plan:
-    """The plan for this computer. ``build``: a build of torch instead of the one found.
+def make_plan(
+    data: Path,
+    source: Path | None = None,
+    python: Path | None = None,
+    build: str | None = None,
+    proof: str = PROOF,
+    extras: Sequence[str] = (),
+) -> Plan:
+    """The plan for this computer. ``build``: a build of torch instead of the one found. Extras of the environment in use are kept.
 
     Raises Fault ``setup-incomplete-zip``, ``setup-python``, ``setup-source``, ``setup-hardware`` or ``setup-path``.
     """
@@ -75,12 +87,15 @@ def make_plan(data: Path, source: Path | None = None, python: Path | None = None
     found, reason = torch_build(hardware)
     if build is not None:
         found, reason = build, "Chosen by hand."
-    plan = Plan(data, Path(), python, found, reason, DISK_MEGABYTES.get(found, 3000), DOWNLOAD_MEGABYTES.get(found, 1000), source, proof)
+    names = tuple(sorted({*extras, *noted(paths.default_environment())}))
+    more = sum(EXTRA_MEGABYTES[lock_of(data, name).stem] for name in names)
+    disk, download = DISK_MEGABYTES.get(found, 3000) + 3 * more, DOWNLOAD_MEGABYTES.get(found, 1000) + more
+    plan = Plan(data, Path(), python, found, reason, disk, download, source, proof, names)
     folder = paths.environments_dir() / name_of(plan)
     if sys.platform == "win32" and len(str(folder)) > _LONGEST_ROOT:
         hint = f"Choose a shorter folder with the variable {paths.HOME_VARIABLE}, e.g. C:\\autter."
         raise Fault("setup-path", f"{folder} is too long for Windows.", hint)
-    return Plan(data, folder, python, found, reason, plan.disk, plan.download, source, proof)
+    return replace(plan, folder=folder)
 
 
 def name_of(plan: Plan) -> str:

@@ -49,7 +49,17 @@ def test_a_missing_package_comes_in_the_locked_version(environment: Path, tmp_pa
     (tmp_path / "backend.txt").write_text("# a lock\ntinypackage-more==3.0\ntinypackage==1.0\n")
     monkeypatch.setattr(doctor_fix, "missing_packages", lambda: ["tinypackage>=0.5"])
     assert doctor_fix.fix(lambda _: None) == ["tinypackage==1.0"]
-    assert doctor_fix.locked("numpy>=1").startswith("numpy==") and doctor_fix.locked("nowhere>=1") == "nowhere>=1"
+    assert doctor_fix.locked("nowhere>=1") == "nowhere>=1"
+
+
+def test_packages_of_a_tier_are_added(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel(tmp_path / "wheels", "tinydiffusion", "3.0", {"tinydiffusion/__init__.py": ""})
+    monkeypatch.setattr(doctor_fix.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(doctor_fix, "missing_packages", list)
+    (tmp_path / "sd15.txt").write_text("tinydiffusion==3.0\n")
+    assert doctor_fix.fix(lambda _: None) == []
+    assert doctor_fix.fix(lambda _: None, "sd15") == ["tinydiffusion==3.0"]
+    assert (environment / "tinydiffusion" / "__init__.py").is_file()
 
 
 def test_what_is_installed_is_not_called_missing() -> None:

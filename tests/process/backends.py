@@ -57,9 +57,9 @@ def saw(kind: str, job: int | None = None) -> Callable[[list[Event]], bool]:
     return lambda events: any(event.kind == kind and event.job == job for event in events)
 
 
-def outcome(client: Client, job: int) -> Event:
+def outcome(client: Client, job: int, patience: float = PATIENCE) -> Event:
     """The event that ends ``job``."""
-    return next(event for event in gather(client, finished(job)) if event.job == job and event.kind in ("result", "failed"))
+    return next(event for event in gather(client, finished(job), patience) if event.job == job and event.kind in ("result", "failed"))
 
 
 def backend_pid(client: Client, job: int | None = None) -> int:

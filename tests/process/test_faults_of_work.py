@@ -19,13 +19,15 @@ from PIL import Image
 from bridge.client import Client, Event
 from bridge.shot import RenderSettings, Shot, Track, Voice
 from tests.bridge.shots import plain_shot
-from tests.process.backends import ROOT, gather, outcome, saw
+from tests.process import backends
+from tests.process.backends import ROOT, gather, saw
 
 pytestmark = pytest.mark.process
 pytest.importorskip("torch")
 
 SAMPLE = ROOT / "backend" / "sample"
 FRAMES = 6
+PATIENCE = 180.0  # seconds, on a busy machine
 Maker = Callable[..., Client]
 
 
@@ -63,6 +65,11 @@ def good(portrait: Path) -> Shot:
     return replace(
         plain_shot(str(portrait), FRAMES), fps=Fraction(25), voice=(Voice(str(SAMPLE / "line.wav")),), render=RenderSettings(steps=1)
     )
+
+
+def outcome(client: Client, job: int) -> Event:
+    """The event that ends ``job``; the first one waits for large imports, too."""
+    return backends.outcome(client, job, PATIENCE)
 
 
 def refused(client: Client, job: int, *codes: str) -> Event:

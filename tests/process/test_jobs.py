@@ -139,6 +139,7 @@ def test_a_client_that_never_reads_is_given_up() -> None:
         outbox.put(Message("result", number))
     assert channel.closed
     channel.reads.set()
+    outbox.close(5.0)
 
 
 def test_a_result_that_cannot_be_sent_becomes_a_failure() -> None:

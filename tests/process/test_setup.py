@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,9 @@ import pytest
 
 from bridge import paths
 from bridge.faults import Fault
-from bridge.setup import claim, hardware, install, plan
+from bridge.setup import claim, extras, hardware, install, plan
 from bridge.setup.child import SetupProcess
-from tests.bridge.wheels import make_release
+from tests.bridge.wheels import make_release, make_wheel
 from tests.process.backends import ROOT, is_gone, wait_until
 
 pytestmark = pytest.mark.process
@@ -89,6 +90,29 @@ def test_from_nothing_to_uninstalled(tmp_path: Path, home: Path) -> None:
 
     install.uninstall()
     assert not home.exists() or list(home.iterdir()) == []
+
+
+def test_extras_are_added_kept_and_mended(tmp_path: Path, home: Path) -> None:
+    """Added to an environment that is in use already, and taken along into the next one."""
+    release = make_release(tmp_path)
+    make_wheel(release[1], "tinydiffusion", "3.0", {"tinydiffusion/__init__.py": ""})
+    (release[0] / "sd15.txt").write_text("# a lock\ntinydiffusion==3.0\n")
+    install.install(a_plan(release), nothing)
+    assert not imports("tinydiffusion")
+    wanted = plan.make_plan(release[0], release[1], Path(sys.executable), "cpu", PROOF, ["sd15"])
+    assert wanted.folder == a_plan(release).folder and wanted.disk > a_plan(release).disk
+    second = SetupProcess("install", release[0], [*options(release), "--extra", "sd15"], Path(sys.executable))
+    run_to_end(second)
+    assert second.state.fault is None and imports("tinydiffusion") and extras.noted(wanted.folder) == ("sd15",)
+
+    newer = make_release(tmp_path / "newer", "0.0.2")
+    with pytest.raises(Fault) as caught:
+        a_plan(newer)
+    assert caught.value.code == "setup-incomplete-zip"  # this zip has no such list
+    shutil.copy(release[0] / "sd15.txt", newer[0])
+    make_wheel(newer[1], "tinydiffusion", "3.0", {"tinydiffusion/__init__.py": ""})
+    install.install(a_plan(newer), nothing)
+    assert paths.default_environment() != wanted.folder and imports("tinydiffusion, backend")
 
 
 @pytest.mark.parametrize("phase", ["venv", "torch", "packages"])
