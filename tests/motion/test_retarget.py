@@ -14,7 +14,7 @@ from backend.motion.face import reference_face
 from backend.motion.measures import lid_opening, lip_gap
 from backend.motion.retarget import head_rotation, limited, placed_face, retarget
 from bridge.facs import AU_INDEX
-from bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES, NOSE_TIP, OF_MEDIAPIPE, REGIONS
+from bridge.landmarks import CHIN, EYE_OUTER_LEFT, EYE_OUTER_RIGHT, MEDIAPIPE_INDICES, NOSE_TIP, OF_MEDIAPIPE, REGIONS
 from bridge.shot import MotionSettings
 
 pytestmark = pytest.mark.unit
@@ -193,3 +193,13 @@ def test_brows_come_down_but_not_onto_the_lids():
     room = np.array([points[lid, 1].mean() - points[brow, 1].max() for points in [*made]])
     assert room[-1] > 0.1 * room[0] + 1.0 and (np.diff([points[brow, 1].mean() for points in made]) > 0).all()
     np.testing.assert_allclose(made[1][brow] - made[0][brow], made[2][brow] - made[1][brow], atol=0.2)  # weak ones are as they were
+
+
+def test_the_chin_comes_up_with_an_open_mouth_that_is_shut():
+    face = reference_face()
+    opened = 0.3 * face.fields[AU_INDEX["AU26"], :, :2]
+    opened[CHIN, 1] = 0.6 * 0.3 * float(lip_gap(face.neutral + face.fields[AU_INDEX["AU26"]]))  # as tracked chins sink
+    gaping = portrait(motion=opened)
+    shut = track(gaping, np.zeros((1, 162, 2), np.float32))[0]
+    sunk, left = (float(points[CHIN, 1] - portrait().landmarks[CHIN, 1]) for points in (gaping.landmarks, shut))
+    assert abs(left) < 0.25 * sunk

@@ -120,9 +120,10 @@ def common_times(
 
 def _write(path: Path, target: Path, voice: str, power: FloatArray) -> None:
     with np.load(path, allow_pickle=False) as data:
-        arrays = {name: data[name] for name in data.files}
+        arrays: dict[str, Any] = {name: data[name] for name in data.files}
+    arrays |= {POWER: power.astype(np.float16), "revoiced_by": voice}
     with written_beside(target) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays, **{POWER: power.astype(np.float16)}, revoiced_by=voice)
+        np.savez(file, **arrays)
 
 
 def _pcm(samples: FloatArray) -> NDArray[np.int16]:
