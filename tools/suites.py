@@ -19,6 +19,7 @@ from tools.environments import BACKEND, BLENDERS, Environment, preferred_blender
 from tools.say import ROOT, BuildFault, clean_environment, say
 
 LONGEST_SUITE = 1200  # seconds after which a suite is taken to hang
+LONGEST_SLOW = 4 * LONGEST_SUITE  # with the tests that are marked slow
 NO_TESTS_COLLECTED = 5  # pytest's exit code
 SIDE_BY_SIDE = 2
 CLOSING = re.compile(r"\d+ (passed|failed|error|skipped|deselected)|no tests ran")
@@ -43,6 +44,11 @@ class Suite:
         """pytest's own last line without its ruler of equals signs."""
         lines = [line for line in self.log.splitlines() if CLOSING.search(line)]
         return lines[-1].strip("= ") if lines else "no summary (exit code {})".format(self.code)
+
+    @property
+    def longest(self) -> int:
+        """Seconds after which it is stopped."""
+        return LONGEST_SUITE if "not slow" in self.markers else LONGEST_SLOW
 
     @property
     def good(self) -> bool:
@@ -136,11 +142,11 @@ def run_suite(suite: Suite, scratch: Path, words: str) -> Suite:
     with open(scratch / "log.txt", "w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=clean_environment(extra), stdout=log, stderr=subprocess.STDOUT)
         try:
-            suite.code = process.wait(LONGEST_SUITE)
+            suite.code = process.wait(suite.longest)
         except subprocess.TimeoutExpired:
             process.kill()
             suite.code = process.wait()
-            log.write("\nstopped: it ran longer than {} minutes\n".format(LONGEST_SUITE // 60))
+            log.write("\nstopped: it ran longer than {} minutes\n".format(suite.longest // 60))
         log.seek(0)
         suite.log = log.read()
     suite.seconds = time.monotonic() - began

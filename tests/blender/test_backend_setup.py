@@ -123,6 +123,13 @@ def test_the_real_set_up_from_the_built_zip(addon, home: Path, tmp_path: Path, c
     a_short_shot(addon, tmp_path)
     addon.backend_link.close()
 
+    began = time.monotonic()
+    addon.backend_setup.start("install", extras=("sd15",))
+    addon.backend_setup.wait(3600)
+    told(capsys, home, "packages of Stable Diffusion added", began)
+    assert addon.backend_link.backend_python() == python
+    assert subprocess.run([str(python), "-P", "-s", "-c", "import diffusers, transformers"], capture_output=True).returncode == 0
+
     addon.backend_setup.start("uninstall")
     addon.backend_setup.wait(600)
     assert not home.exists() or list(home.iterdir()) == []
