@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bridge.faults import Fault
 from bridge.reuse import Reuse
 
-from .video.read import probe_video, read_frames
+from .video.read import probe_video, read_kept_frames
 
 Picture = NDArray[np.uint8]
 Draw = Callable[[int, int], Iterator[Picture]]
@@ -30,9 +30,11 @@ def check_movie(reuse: Reuse, size: tuple[int, int], fps: Fraction) -> None:
 def stitched(draw: Draw, reuse: Reuse, first: int, end: int, size: tuple[int, int]) -> Iterator[Picture]:
     """Pictures of the rows ``first`` to ``end``: kept ones as decoded, cut to ``size`` (width, height); ``draw(a, b)`` makes the others.
 
+    Kept pictures carry their planes, so that a frame that is kept by one take after another stays as it is but for the encoding.
+
     Raises Fault ``take-short`` where the movie ends before the frames that should be kept.
     """
-    movie = read_frames(reuse.path)
+    movie = read_kept_frames(reuse.path)
     position, place = first, 0
     for start, stop, source in reuse.runs:
         kept_first, kept_end = max(start, position), min(stop, end)
@@ -43,7 +45,7 @@ def stitched(draw: Draw, reuse: Reuse, first: int, end: int, size: tuple[int, in
         wanted = source + kept_first - start
         count = 0
         for picture in islice(movie, wanted - place, wanted - place + kept_end - kept_first):
-            yield picture[: size[1], : size[0]]
+            yield picture.cut(*size)
             count += 1
         if count < kept_end - kept_first:
             raise Fault("take-short", "The former movie is shorter than it was.", "Render the whole shot with Render to Sequencer.")

@@ -18,6 +18,7 @@ from bridge.rates import exact_rate
 
 _FALLBACK_RATE = Fraction(25)
 _COLORSPACE_UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
+_BT709, _LIMITED_RANGE = 1, 1  # AVCOL_SPC_BT709, AVCOL_RANGE_MPEG
 HIGH_DEFINITION = 720  # rows from which a file without a colour tag is taken for BT.709, below for BT.601
 
 
@@ -49,10 +50,36 @@ def read_frames(path: str | Path, first: int = 0, count: int | None = None) -> I
 
     A frame that lasts longer than a tick is repeated, so that a phone's variable rate stays in step with the sound.
     """
-    yield from islice(_all_frames(path), first, None if count is None else first + count)
+    yield from map(_pixels, islice(_all_frames(path), first, None if count is None else first + count))
 
 
-def _all_frames(path: str | Path) -> Iterator[NDArray[np.uint8]]:
+class KeptPicture(np.ndarray):
+    """A frame as RGB pixels together with its planes, which are encoded again without the loss of two conversions. What is
+    made of it, a part or a changed copy, has no planes.
+    """
+
+    planes: Any
+
+    def __array_finalize__(self, _made_of: object) -> None:
+        self.planes = None
+
+    def cut(self, width: int, height: int) -> KeptPicture:
+        """The upper left part, which still counts as the whole: the rest is what was padded to an even side."""
+        part = self[:height, :width].view(KeptPicture)
+        part.planes = self.planes
+        return part
+
+
+def read_kept_frames(path: str | Path) -> Iterator[KeptPicture]:
+    """``read_frames`` of a movie of our own, from its beginning, with planes where they are as ``write_movie`` makes them."""
+    for frame in _all_frames(path):
+        picture = _pixels(frame).view(KeptPicture)
+        ours = frame.format.name == "yuv420p" and int(frame.colorspace) == _BT709 and int(frame.color_range) == _LIMITED_RANGE
+        picture.planes = frame if ours and not frame.rotation else None
+        yield picture
+
+
+def _all_frames(path: str | Path) -> Iterator[Any]:
     import av
 
     with _opened(path) as container:
@@ -68,17 +95,17 @@ def _all_frames(path: str | Path) -> Iterator[NDArray[np.uint8]]:
                     start = time if start is None else start
                     due = round((time - start) * fps)
                     while held is not None and tick < due:
-                        yield _pixels(held)
+                        yield held
                         tick += 1
                 elif held is not None:
-                    yield _pixels(held)
+                    yield held
                     tick += 1
                 held = frame
         except av.FFmpegError as error:
             if held is None:
                 raise _unreadable(path, str(error)) from None
         if held is not None:
-            yield _pixels(held)
+            yield held
 
 
 def _pixels(frame: Any) -> NDArray[np.uint8]:

@@ -74,9 +74,9 @@ def write_movie(
 ) -> int:
     """Writes a movie and returns its number of frames.
 
-    ``frames``: (height, width, 3) uint8 RGB, all of one size; odd sides are padded by one pixel. ``samples``: (n,) or
-    (n, 1 or 2) float32 in -1..1 at ``sample_rate``, or None for a silent movie; cut or padded with silence to the
-    length of the pictures. ``metadata``: tags; ``comment`` is set if it is missing. ``details``: what the content
+    ``frames``: (height, width, 3) uint8 RGB, all of one size; odd sides are padded by one pixel. Planes of a ``KeptPicture`` are encoded as
+    they are. ``samples``: (n,) or (n, 1 or 2) float32 in -1..1 at ``sample_rate``, or None for a silent movie; cut or padded with silence
+    to the length of the pictures. ``metadata``: tags; ``comment`` is set if it is missing. ``details``: what the content
     credentials say of the take; None writes none, and Matroska files cannot carry them. If ``frames`` ends before ``frame_count``
     the movie ends there too. Raises Fault ``movie-format``, ``no-frames``, ``disk-full``, ``folder-read-only``, ``path-invalid``; whatever
     the iterator raises passes through, and nothing is left.
@@ -167,9 +167,14 @@ def _picture_stream(container: Any, width: int, height: int, fps: Fraction) -> A
 
 def _video_frame(image: NDArray[np.uint8], index: int, fps: Fraction) -> Any:
     import av
+    from av.video.frame import PictureType
     from av.video.reformatter import Colorspace, Interpolation
 
     height, width = image.shape[:2]
+    planes = getattr(image, "planes", None)  # of a KeptPicture
+    if planes is not None and (planes.width, planes.height) == (width + width % 2, height + height % 2):
+        planes.pts, planes.time_base, planes.pict_type = index, 1 / fps, PictureType.NONE
+        return planes
     if height % 2 or width % 2:
         image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     # Without accurate rounding a grey level is lost.

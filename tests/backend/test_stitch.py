@@ -73,6 +73,22 @@ def test_a_part_of_the_shot(movie: Path) -> None:
     assert levels(stitch.stitched(draw, reuse, 2, 10, SIZE)) == [40, 50, 250, 250, 250, 250, 100, 110]
 
 
+def test_frames_kept_by_five_takes_in_turn_stay_as_they_are(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).repeat(8, 0).repeat(9, 1)[:, :65].astype(np.uint8)  # coloured squares
+    write_movie(tmp_path / "take0.mp4", [drawn] * FRAMES, Fraction(25), FRAMES, None)
+    for number in range(5):
+        reuse = Reuse(str(tmp_path / f"take{number}.mp4"), ((0, FRAMES, 0),))
+        pictures = stitch.stitched(draw, reuse, 0, FRAMES, SIZE)
+        write_movie(tmp_path / f"take{number + 1}.mp4", pictures, Fraction(25), FRAMES, None)
+    first, last = (next(read_frames(tmp_path / f"take{number}.mp4")).astype(float) for number in (0, 5))
+    assert np.abs(first - last).mean() < 1.5  # through RGB and back each time it is 21
+
+
+def test_what_is_made_of_a_kept_picture_is_encoded_from_its_pixels(movie: Path) -> None:
+    kept = next(stitch.stitched(draw, Reuse(str(movie), ((0, 12, 0),)), 0, 12, SIZE))
+    assert kept.planes is not None and getattr(255 - kept, "planes", None) is None and kept.copy().planes is None
+
+
 def test_a_movie_that_has_become_shorter_is_said(movie: Path) -> None:
     with pytest.raises(Fault) as caught:
         list(stitch.stitched(draw, Reuse(str(movie), ((0, 14, 0),)), 0, 14, SIZE))
