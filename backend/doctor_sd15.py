@@ -83,7 +83,9 @@ def _summary(wanted: WeightSet, complete: bool) -> Finding:
         return Finding("weights in use", True, wanted.title)
     left = store.gigabytes(sum(part.about for part in store.missing_parts(wanted)))
     places = f"or put the files into {store.store_folder()}, or into a folder that {store.FOLDER_VARIABLE} names"
-    return Finding("weights in use", False, f"none is complete; {wanted.title} lacks {left}", f"Fetch it: {store.FETCH_COMMAND}; {places}.")
+    return Finding(
+        "weights in use", False, f"none is complete; {wanted.title} lacks {left}", f"Fetch it: {store.fetch_command(wanted)}; {places}."
+    )
 
 
 def _memory(wanted: WeightSet) -> list[Finding]:

@@ -64,10 +64,9 @@ def made_fixture(path: Path, salt: str, frames: int) -> None:
 def test_any_salt_and_any_length_are_compared(salt: str, frames: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "made.safetensors"
     made_fixture(path, salt, frames)
-    assert main(["evaluate", "--stage", "parity", "--fixture", str(path), "--salt", salt]) == 0
-    report = sd15_parity.compare(sd15_parity.read_fixture(path), "aniportrait-")
-    assert report["frames"] == frames and all(error > 1e-2 for error in report["relative_errors"].values())  # other weights
-    assert "video" in capsys.readouterr().out
+    assert main(["evaluate", "--stage", "parity", "--fixture", str(path), "--salt", salt, "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("pose features", "first noise prediction", "video")) and f'"frames": {frames}' in printed
 
 
 def test_files_that_are_no_fixture_are_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,10 @@ def test_the_doctor_names_every_missing_part_with_size_licence_and_place(home: P
     assert "10.9 GB" in findings["weights in use"].detail and "--fetch" in findings["weights in use"].hint
     everything = examine_sd15()
     assert len(everything) > len(findings) and not [f for f in everything if f.needed and not f.ok and "EchoMimic" in f.name]
+    for name in catalogue.WEIGHT_SETS:  # the command that is told fetches the set that was asked about
+        assert f"--fetch --weights {name};" in {finding.name: finding for finding in examine_sd15(name)}["weights in use"].hint
+    voice = {finding.name: finding for finding in examine_sd15("echomimic_pose_acc")}[catalogue.VOICE_ENCODER.title]
+    assert not voice.ok and not voice.needed and "Apache-2.0" in voice.detail and "whisper-tiny" in voice.hint
     with pytest.raises(Fault):
         examine_sd15("nobody's")
 

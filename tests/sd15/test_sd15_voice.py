@@ -25,7 +25,7 @@ from bridge.shot import RenderSettings, Voice  # noqa: E402
 
 pytestmark = pytest.mark.unit
 RATE, FRAMES = 16_000, 8
-SETTINGS = RenderSettings(tier="sd15", preset="draft", sd15_steps=1)
+SETTINGS = RenderSettings(tier="sd15", preset="standard", sd15_steps=1)
 
 
 def tone(seconds: float, loud: float = 0.5) -> np.ndarray[Any, np.dtype[np.float32]]:

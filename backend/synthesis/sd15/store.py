@@ -82,6 +82,11 @@ def store_folder() -> Path:
     return paths.models_dir() / "sd15"
 
 
+def fetch_command(chosen: WeightSet) -> str:
+    """What fetches the missing parts of a set."""
+    return f"{FETCH_COMMAND} --weights {chosen.key}"
+
+
 def find_part(key: str, own: Path | None = None) -> FoundPart | None:
     """A part with all its files, or None. ``own``: in place of the folder that ``AUTTER_SD15`` names."""
     part = PARTS[key]
@@ -153,7 +158,7 @@ def _missing_fault(chosen: WeightSet, own: Path | None) -> Fault:
     size = gigabytes(sum(part.about for part in missing))
     first = missing[0].title + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
     sentence = f"The weights {chosen.title} of the tier sd15 are not complete: {size} are missing ({first})."
-    hint = f"Fetch them with `{FETCH_COMMAND}`, or put the files into {store_folder()} or a folder named in {FOLDER_VARIABLE}."
+    hint = f"Fetch them with `{fetch_command(chosen)}`, or put the files into {store_folder()} or a folder named in {FOLDER_VARIABLE}."
     return Fault("weights-missing", sentence, hint)
 
 

@@ -22,7 +22,7 @@ from bridge.shot import RenderSettings, Voice
 from . import memory, presets
 from .catalogue import VOICE_ENCODER
 from .settings import Sd15Settings
-from .store import FETCH_COMMAND, Weights, find_weights, gigabytes
+from .store import Weights, fetch_command, find_weights, gigabytes
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -68,7 +68,7 @@ class Outlook:
         remarks = ["With these weights the voice alone moves the mouth: keys and edits of lips and jaw do not show."]
         if VOICE_ENCODER.key not in self.weights.parts:
             size = gigabytes(VOICE_ENCODER.about)
-            fetch = f"fetch it with `{FETCH_COMMAND} --weights {self.weights.chosen.key}`"
+            fetch = f"fetch it with `{fetch_command(self.weights.chosen)}`"
             remarks.append(f"The mouth will stay near silence, because the voice encoder ({size}) is not there: {fetch}.")
         return remarks
 
