@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from bridge import VERSION
 from bridge.faults import Fault
 from bridge.reuse import Reuse
-from bridge.shot import Shot, Track
+from bridge.shot import RenderSettings, Shot, Track
 
 from . import tiers
 from .portrait.cache import forget_faces, load_face
 from .prediction import Progress, forget_prediction, predict
+from .provenance import invisible_mark
 from .provenance.credentials import can_carry
 from .provenance.signer import signer
 from .speech.load import RECORDING_RATE, load_recording
@@ -85,6 +86,8 @@ def render(
     started = time.monotonic()
     shot, track = shot.checked(), track.checked()
     first, end = _checked_range(frames, len(track.landmarks))
+    if shot.render.invisible_mark:
+        invisible_mark.check_available()
     watch = _Watch(progress, end - first, preview, keep_partial)
     synthesis = start_synthesis(shot, track, first, end, watch.part(end - first), preview)
     size = (synthesis.portrait.shape[1], synthesis.portrait.shape[0])
@@ -93,7 +96,7 @@ def render(
     progress(0, end - first, "reading the voice")
     sound = _recording(shot, track.fps, first, end)
     progress(0, end - first, "loading the renderer")
-    pictures = labelled(synthesis.frames) if shot.render.label else synthesis.frames
+    pictures = _with_marks(synthesis.frames, shot.render)
     if reuse is not None:
         pictures = _stitched(shot, track, reuse.checked(len(track.landmarks)), first, end, size, watch, synthesis.notes)
     tags = {"title": Path(out).stem, "comment": metadata_comment(shot.seed, shot.render.tier)}
@@ -182,15 +185,22 @@ def _report(
 def _stitched(
     shot: Shot, track: Track, reuse: Reuse, first: int, end: int, size: tuple[int, int], watch: _Watch, notes: list[str]
 ) -> Iterator[NDArray[np.uint8]]:
-    """The rows ``first`` to ``end``, of which only those that are not taken over are made. Kept frames carry their label already."""
+    """The rows ``first`` to ``end``, of which only those that are not taken over are made. Kept frames carry their marks already."""
     check_movie(reuse, size, track.fps)
 
     def draw(start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         part = start_synthesis(shot, track, start, stop, watch.part(stop - start), watch.preview)
-        yield from labelled(part.frames) if shot.render.label else part.frames
+        yield from _with_marks(part.frames, shot.render)
         notes.extend(note for note in part.notes if note not in notes)
 
     return stitched(draw, reuse, first, end, size)
+
+
+def _with_marks(frames: Iterator[NDArray[np.uint8]], render: RenderSettings) -> Iterator[NDArray[np.uint8]]:
+    """The frames with the marks that are wished for in the picture itself: the invisible one, then the label over it."""
+    if render.invisible_mark:
+        frames = invisible_mark.marked(frames)
+    return labelled(frames) if render.label else frames
 
 
 def _checked_range(frames: tuple[int, int] | None, count: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -65,13 +66,14 @@ class Channel:
 class Listener:
     """Waits for connections on an ephemeral address of this computer: a socket in a private folder, or loopback TCP."""
 
-    def __init__(self, *, tcp: bool = False) -> None:
+    def __init__(self, *, tcp: bool = False, port: int = 0) -> None:
+        """``port``: of loopback TCP where a person wants a certain one, 0 for any. Raises Fault ``port-in-use``."""
         self._folder: Path | None = None
-        self._socket, self.address = self._bind(tcp or not hasattr(socket, "AF_UNIX"))
+        self._socket, self.address = self._bind(tcp or not hasattr(socket, "AF_UNIX"), port)
         self._socket.listen(BACKLOG)
         self._closed = threading.Event()
 
-    def _bind(self, tcp: bool) -> tuple[socket.socket, str]:
+    def _bind(self, tcp: bool, port: int) -> tuple[socket.socket, str]:
         if not tcp:
             remove_stale_sockets()
             folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))  # for the owner's eyes only
@@ -86,7 +88,13 @@ class Listener:
                     bound.close()
             shutil.rmtree(folder, ignore_errors=True)
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        bound.bind((LOOPBACK, 0))
+        if port and sys.platform != "win32":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # at once after a restart
+        try:
+            bound.bind((LOOPBACK, port))
+        except OSError as error:
+            bound.close()
+            raise Fault("port-in-use", f"Port {port} cannot be used ({error.strerror}).", "Choose another, or leave --port out.") from None
         return bound, f"tcp:{LOOPBACK}:{bound.getsockname()[1]}"
 
     def accept(self) -> socket.socket | None:

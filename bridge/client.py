@@ -113,7 +113,10 @@ class Client:
             self.state, self.last_fault = BackendState.FAILED, fault
             raise
         self.state, self.last_fault = BackendState.STARTING, None
-        self._session = Session(self._command, child_environment(self._environment), self.log_path, self._start_seconds)
+        self._session = self._open_session()
+
+    def _open_session(self) -> Session:
+        return Session(self._command, child_environment(self._environment), self.log_path, self._start_seconds)
 
     def find_portrait(self, path: str | Path) -> int:
         """Result: header ``portrait_size`` [width, height]; arrays ``landmarks`` (162, 2), ``mesh`` (478, 3), float32 pixels."""

@@ -16,9 +16,13 @@ The header is ``{"kind": str, "job": int | None, ...fields, "arrays": [{"name", 
 | cancel | job | failed, with the code ``cancelled`` |
 | status, free_memory | | status: state, running, waiting, device, memory_mb, version, python, pid, tiers |
 | shutdown | | the backend ends |
+| upload | job, name, offset, size; data uint8 | none, or failed of the job |
+| download | job, offset | piece: offset; data uint8 |
+| discard | job | none |
 
-The five that are jobs are answered with queued (ahead), started, progress (done, total, eta_s, phase) and at last with
-result or failed (code, sentence, hint, log_tail). The first message must be hello.
+The last three are for a backend on another computer (``transfer.py``). The five that are jobs are answered with queued (ahead),
+started, progress (done, total, eta_s, phase) and at last with result or failed (code, sentence, hint, log_tail). The first message must
+be hello.
 
 Further fields of render: ``frames`` [first row, row after the last]; ``keep_partial``: a cancelled render leaves what is done; ``reuse``
 {path, runs [[first, end, frame of the movie], ...]}: frames to take over from a former movie; ``folder``: where to remember the take
@@ -49,7 +53,8 @@ LONGEST_NAME = 64
 LARGEST_JOB = 2**53  # the integers that every JSON reader keeps exact
 
 REQUESTS = frozenset(("hello", "portrait", "predict", "render", "preview_frame", "capture", "cancel", "status", "free_memory", "shutdown"))
-EVENTS = frozenset(("hello", "queued", "started", "progress", "preview", "result", "failed", "status"))
+FILE_REQUESTS = frozenset(("upload", "download", "discard"))  # to a backend on another computer only
+EVENTS = frozenset(("hello", "queued", "started", "progress", "preview", "result", "failed", "status", "piece"))
 _RESERVED = frozenset(("kind", "job", "arrays"))
 _PREFIX = struct.Struct("<4sI")
 

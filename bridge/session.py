@@ -42,7 +42,9 @@ Preparation = Callable[[], Message]
 class Session:
     """Starts at once, in threads of its own. ``arrivals`` ends with an ``Ended``."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log_path: Path, start_seconds: float = START_SECONDS) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: dict[str, str], log_path: Path | None, start_seconds: float = START_SECONDS
+    ) -> None:
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[tuple[int | None, Preparation] | None] = queue.SimpleQueue()
         self._command, self._environment = list(command), environment
@@ -109,7 +111,7 @@ class Session:
         check_backend(ready.protocol, ready.version)
         channel = connect(ready.address, process.token)
         try:
-            self.arrivals.put(_greet(channel))
+            self.arrivals.put(greet(channel))
             self._converse(channel)
         except (OSError, EOFError):
             pass  # it died while it said hello
@@ -182,7 +184,7 @@ def _folders_below(top: Path) -> list[Path]:
     return [Path(folder) for folder, _, _ in os.walk(top)]
 
 
-def _greet(channel: Channel) -> Message:
+def greet(channel: Channel) -> Message:
     """Exchanges hellos; the backend's. Raises Fault ``protocol-mismatch``, or OSError or EOFError if it does not answer."""
     with deadline(channel, HANDSHAKE_SECONDS):
         channel.send(encode(Message("hello", None, {"protocol": PROTOCOL, "version": VERSION})))

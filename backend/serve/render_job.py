@@ -76,15 +76,17 @@ def render(job: Job, runner: Runner) -> dict[str, Any]:
         preview=preview,
         reuse=request.reuse,
     )
+    models = model_versions(request.shot.render.tier) if request.folder is not None or job.request.fields.get("models") is True else {}
     if request.folder is not None:
-        made = {"movie": request.out.name, "models": model_versions(request.shot.render.tier), "report": report}
+        made = {"movie": request.out.name, "models": models, "report": report}
         content = ShotFolder(request.shot, request.track, {**request.record, **made})
         try:
             write_shot_folder(request.folder, content, project=request.project)
         except Fault as fault:
             log.warning("%s", fault)
             report = {**report, "notes": [*report.get("notes", []), fault.sentence]}
-    return {"path": str(request.out), "seconds": round(time.monotonic() - started, 3), "report": report}
+    told = {"models": models} if job.request.fields.get("models") is True else {}
+    return {"path": str(request.out), "seconds": round(time.monotonic() - started, 3), "report": report, **told}
 
 
 def smaller(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

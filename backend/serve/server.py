@@ -24,6 +24,7 @@ from . import lifeline
 from .connection import Actions, ClientConnection
 from .jobs import JobQueue
 from .memory import resident_megabytes
+from .remote_files import remove_abandoned
 from .runner import Runner
 from .tier_news import TierNews
 from .work import LogTail, run_jobs
@@ -40,9 +41,9 @@ log = logging.getLogger("autter.serve")
 class Server:
     """Serves until ``stop``. ``runner`` does the work; see ``runner.Runner``."""
 
-    def __init__(self, runner: Runner, token: str, *, tcp: bool = False) -> None:
-        self._runner, self._token = runner, token
-        self._listener = Listener(tcp=tcp)
+    def __init__(self, runner: Runner, token: str, *, tcp: bool = False, files_travel: bool = False, port: int = 0) -> None:
+        self._runner, self._token, self._files_travel = runner, token, files_travel
+        self._listener = Listener(tcp=tcp, port=port)
         self.address = self._listener.address
         self._jobs = JobQueue(self._let_go, _idle_seconds())
         self._tail = LogTail()
@@ -106,7 +107,7 @@ class Server:
             if channel is None:
                 log.warning("a connection without the token was refused")
                 return
-            client = ClientConnection(channel, self._jobs, self._actions)
+            client = ClientConnection(channel, self._jobs, self._actions, self._files_travel)
             with self._lock:
                 self._clients.add(client)
             try:
@@ -147,19 +148,20 @@ class Server:
             client.tell(Message("status", None, self.status()))
 
 
-def serve(*, parent_watch: bool = True, tcp: bool = False) -> int:
+def serve(*, parent_watch: bool = True, tcp: bool = False, files_travel: bool = False, port: int = 0) -> int:
     """Runs the backend's server until its parent, a client or a signal ends it; the exit status.
 
     With ``parent_watch`` the first line of standard input is ``{"token": str, "parent": int}`` and the end of standard
     input ends the server. In a terminal, or without ``parent_watch``, a token is made here and shown in the ready line.
-    ``tcp``: listen on 127.0.0.1 where a socket file would be the choice.
+    ``tcp``: listen on 127.0.0.1 where a socket file would be the choice, at ``port`` or any that is free. ``files_travel``: clients are
+    on other computers, behind a tunnel, and send their files.
     """
     from .pipeline_runner import PipelineRunner
 
-    return serve_with(PipelineRunner(), parent_watch=parent_watch, tcp=tcp)
+    return serve_with(PipelineRunner(), parent_watch=parent_watch, tcp=tcp, files_travel=files_travel, port=port)
 
 
-def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False) -> int:
+def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False, files_travel: bool = False, port: int = 0) -> int:
     """``serve`` with a runner of the caller's."""
     ready_line = _own_output()
     faulthandler.enable()  # a crash of native code leaves its traceback in the log
@@ -169,13 +171,20 @@ def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False) 
     )
     by_hand = not parent_watch or sys.stdin is None or sys.stdin.isatty()
     token = secrets.token_hex(32) if by_hand else _given_token()
-    server = Server(runner, token, tcp=tcp)
+    server = Server(runner, token, tcp=tcp, files_travel=files_travel, port=port)
+    if files_travel:
+        remove_abandoned()
     lifeline.handle_signals(server.stop)
     if parent_watch:
         lifeline.watch(server.stop, child=not by_hand)
     server.start()
     told = {"autter": "ready", "address": server.address, "protocol": PROTOCOL, "version": VERSION, "pid": os.getpid()}
     _write_line(ready_line, {**told, "token": token} if by_hand else told)
+    if files_travel:
+        port = server.address.rpartition(":")[2]
+        log.info(
+            "on the computer with Blender: ssh -N -L 127.0.0.1:%s:127.0.0.1:%s USER@%s", port, port, platform.node() or "THIS-COMPUTER"
+        )
     server.wait()
     lifeline.limit_ending(EXIT_SECONDS)
     logging.shutdown()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from fractions import Fraction
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from backend.cli.main import main
-from backend.provenance import signer
+from backend.provenance import invisible_mark, signer
 from backend.provenance.verify import verify_movie
 from backend.video.write import write_movie
 from bridge import paths
@@ -149,3 +150,39 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["verify", str(text)]) == 2
     assert main(["verify", str(tmp_path / "missing.mp4")]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_invisible_mark_is_found_in_what_was_encoded_again(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:288, 0:360]
+    still = np.stack([128 + 80 * np.sin(x / 30), 128 + 80 * np.sin(y / 25), 128 + 60 * np.sin((x + y) / 40)], -1).astype(np.uint8)
+    frames = [np.roll(still, number, 1) for number in range(12)]
+    write_movie(tmp_path / "talk.mp4", invisible_mark.marked(frames), Fraction(25), len(frames), None)
+    again = verify_movie(encoded_again(tmp_path / "talk.mp4", tmp_path / "again.mp4"))
+    assert again.stream_note is None and again.tag_note is None
+    assert again.synthetic is True and again.invisible is not None and again.invisible.found and "invisible mark" in again.sentence
+    worst = max(int(np.abs(new.astype(int) - old).max()) for new, old in zip(invisible_mark.marked(frames[:1]), frames))
+    assert 0 < worst <= 8, "the mark can be seen"
+    write_movie(tmp_path / "plain.mp4", iter(frames), Fraction(25), len(frames), None)
+    plain = verify_movie(tmp_path / "plain.mp4", pictures=True)
+    assert plain.invisible is not None and not plain.invisible.found and plain.synthetic is True
+
+
+def test_chance_seldom_looks_like_the_mark() -> None:
+    bits, least = len(invisible_mark.WORD), invisible_mark.LEAST_MATCHING
+    by_chance = sum(math.comb(bits, right) for right in range(least, bits + 1)) / 2**bits
+    assert by_chance < 1.5e-6
+
+
+def test_a_missing_detector_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invisible_mark, "is_available", lambda: False)
+    found = verify_movie(encoded_again(movie(tmp_path / "talk.mp4", None), tmp_path / "again.mp4"))
+    assert found.invisible is None and found.synthetic is None and "not looked for" in found.sentence
+    with pytest.raises(Fault) as caught:
+        verify_movie(tmp_path / "talk.mp4", pictures=True)
+    assert caught.value.code == "mark-unavailable" and caught.value.hint
+
+
+def test_what_holds_no_pictures_is_no_movie() -> None:
+    with pytest.raises(Fault) as caught:
+        verify_movie(Path(signer.__file__).parents[1] / "sample" / "line.wav")
+    assert caught.value.code == "video-unreadable"
