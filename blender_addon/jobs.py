@@ -208,12 +208,14 @@ class JobBook:
         return [job for job in self.open.values() if job.origin.generation == self.generation]
 
     def _shelve(self, job: Job) -> None:
-        if job.origin.generation == self.generation:
+        if job.origin.generation == self.generation or job.may_be_offered():
             self.finished.append(job)
         else:
             self._park(job)
 
     def _park(self, job: Job) -> None:
+        if job.may_be_offered():
+            self.lost.append(job)
         # A movie is worth keeping even if the file it was for was never saved.
         if job.result is not None and (job.origin.filepath or job.kind == "render"):
             self.parked.append(job)

@@ -98,7 +98,7 @@ def test_what_the_backend_did_not_finish_is_offered_again(addon, code, offered):
 
     client = faces.double(addon)
     book = addon.backend_link.book
-    left = book.add(job(addon, 5))
+    left = book.add(job(addon, 5, generation=book.generation))
     event = addon.bridge.client.Event
     book.take_event(event("started", 5))
     book.take_event(event("progress", 5, {"done": 7, "total": 9}))
@@ -116,6 +116,18 @@ def test_what_the_backend_did_not_finish_is_offered_again(addon, code, offered):
     book.take_event(event("failed", 501, fault(addon, code).to_dict()))  # the next backend dies as well: offered once more
     addon.backend_link.collect_faults()
     assert bpy.ops.autter.forget_lost(job=501) == {"FINISHED"} and not addon.panel_state.read(bpy.context, None).lost
+
+
+def test_a_lost_job_of_another_file_is_offered_too(addon):
+    book = addon.backend_link.book
+    for number in (5, 6):
+        book.add(job(addon, number, generation=book.generation))
+    event = addon.bridge.client.Event
+    book.take_event(event("failed", 5, fault(addon, "backend-died").to_dict()))
+    book.file_closed()
+    book.take_event(event("failed", 6, fault(addon, "backend-died").to_dict()))
+    addon.backend_link.collect_faults()
+    assert [left.number for left in book.lost] == [5, 6] and not book.finished and not book.parked
 
 
 def test_a_job_that_is_offered_again_is_done_by_one_click(addon, tmp_path, monkeypatch):
