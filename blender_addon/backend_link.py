@@ -17,6 +17,7 @@ from . import reports
 from .bridge import paths
 from .bridge.client import BackendState, Client
 from .bridge.faults import Fault
+from .bridge.remote import RemoteClient, RemotePlace
 from .jobs import Ending, Job, JobBook, Origin
 from .preferences import preferences
 
@@ -35,8 +36,10 @@ _last_status = 0.0
 
 
 def make_client(python: Path) -> Any:
-    """A client for the backend in that Python; tests put another function here."""
+    """A client for the backend in that Python, or on another computer; tests put another function here."""
     chosen = preferences()
+    if chosen and chosen.remote:
+        return RemoteClient(RemotePlace.read(chosen.remote_address, chosen.remote_token))
     return Client(python, environment={"AUTTER_LOG_LEVEL": chosen.log_level if chosen else "INFO"})
 
 
@@ -51,6 +54,9 @@ def backend_python() -> Path:
 
 def backend_missing() -> str:
     """Why there is no backend, in one sentence; empty if there is one."""
+    chosen = preferences()
+    if chosen and chosen.remote:
+        return ""
     python = backend_python()
     return (
         "" if client_factory is not make_client or python.is_file() else f"AUtter's backend is not set up: there is no Python at {python}."
@@ -67,11 +73,17 @@ def require_client() -> Any:
             "Press Set Up Backend, or choose the Python that holds it in AUtter's preferences.",
         )
     python = str(backend_python())
-    if _client is not None and _client_python != python:
+    where = f"{python} {_remote()}"
+    if _client is not None and _client_python != where:
         close()
     if _client is None:
-        _client, _client_python = client_factory(Path(python)), python
+        _client, _client_python = client_factory(Path(python)), where
     return _client
+
+
+def _remote() -> tuple[str, str] | None:
+    chosen = preferences()
+    return (chosen.remote_address, chosen.remote_token) if chosen and chosen.remote else None
 
 
 def current_client() -> Any:

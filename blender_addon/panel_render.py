@@ -6,8 +6,10 @@ from __future__ import annotations
 import bpy
 
 from . import takes_state
-from .panel_drawing import TabPanel
+from .panel_drawing import TabPanel, draw_text
 from .quality import draw_quality
+
+MARKS = "Every movie says that it is synthetic: content credentials and notes in the file"
 
 
 class RenderPanel(TabPanel):
@@ -29,6 +31,7 @@ class RenderPanel(TabPanel):
         row.operator("autter.show_portrait", text="", icon="USER")
         if state.previewed:
             layout.label(text=state.previewed, icon="IMAGE_DATA")
+        draw_text(layout, context, MARKS, "INFO")
         header, body = layout.panel("autter_quality", default_closed=True)
         header.label(text="Quality and Output")
         if body is not None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preferences: where the backend lives, how much it logs, where takes go."""
+"""Preferences: where the backend lives, here or on another computer, how much it logs, where takes go."""
 
 from __future__ import annotations
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from .bridge import paths
 
@@ -25,6 +25,15 @@ class AutterPreferences(bpy.types.AddonPreferences):
         description="Python of the environment that holds AUtter's backend. Empty: $AUTTER_BACKEND_PYTHON, else AUtter's own environment",
         subtype="FILE_PATH",
     )
+    remote: BoolProperty(
+        name="Backend on Another Computer",
+        description="Use a backend that `serve --remote` runs elsewhere, through an SSH tunnel; portrait, voice and movie travel",
+        default=False,
+    )
+    remote_address: StringProperty(name="Tunnel", description="Where the SSH tunnel ends on this computer", default="127.0.0.1:47001")
+    remote_token: StringProperty(
+        name="Token", description="What `serve --remote` printed as token; it is not saved", subtype="PASSWORD", options={"SKIP_SAVE"}
+    )
     log_level: EnumProperty(name="Log", description="How much the backend writes into its log", items=LOG_LEVELS, default="INFO")
     output_folder: StringProperty(
         name="Takes", description="Where takes of an unsaved .blend go; empty: AUtter's own data folder", subtype="DIR_PATH"
@@ -42,8 +51,18 @@ class AutterPreferences(bpy.types.AddonPreferences):
         row = layout.row(align=True)
         for name in ("setup", "repair", "uninstall"):
             row.operator(f"autter.{name}_backend")
+        self._draw_remote(layout)
         layout.prop(self, "log_level")
         layout.prop(self, "output_folder")
+
+    def _draw_remote(self, layout: bpy.types.UILayout) -> None:
+        layout.prop(self, "remote")
+        if self.remote:
+            box = layout.box()
+            box.prop(self, "remote_address")
+            box.prop(self, "remote_token")
+            box.label(text="There: python -m backend serve --remote --port 47001", icon="INFO")
+            box.label(text="Here: ssh -N -L 127.0.0.1:47001:127.0.0.1:47001 USER@THERE", icon="BLANK1")
 
 
 def preferences() -> AutterPreferences | None:
