@@ -159,6 +159,11 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
         description="Write into the picture that it is synthetic; the file's metadata always says so",
         default=_RENDER.label,
     )
+    invisible_mark: BoolProperty(
+        name="Invisible Mark",
+        description="Change the pictures so slightly that nobody sees it and `verify` still finds it after they were encoded again",
+        default=_RENDER.invisible_mark,
+    )
     live_picture: BoolProperty(
         name="Live Picture",
         description="The portrait in the viewport follows the playhead and every edit: small tier, one step, kept frames play at once",
@@ -181,6 +186,7 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
             steps=self.steps,
             crop_size=int(self.crop_size),
             label=self.label,
+            invisible_mark=self.invisible_mark,
             preset=self.preset,
             weights="" if self.sd15_weights == "ANY" else self.sd15_weights,
             sd15_steps=self.sd15_steps,
