@@ -6,6 +6,13 @@ from __future__ import annotations
 import bpy
 
 MARK = "autter_rendered_frame"  # custom property of the backdrop: the frame that is shown instead of the portrait
+alert = True  # a change of frame may have to change the picture; while it need not, playback is not slowed down
+
+
+def be_alert() -> None:
+    """The next change of frame looks whether the picture is still right."""
+    global alert
+    alert = True
 
 
 def of(actor: bpy.types.Object) -> bpy.types.Object | None:
@@ -21,6 +28,7 @@ def show(actor: bpy.types.Object, image: bpy.types.Image, frame: int) -> bool:
     if backdrop.data != image:
         backdrop.data = image
     backdrop[MARK] = frame
+    be_alert()
     return True
 
 
@@ -28,6 +36,11 @@ def shown_frame(actor: bpy.types.Object) -> int | None:
     """The rendered frame that is shown; None while it is the portrait."""
     backdrop = of(actor)
     return backdrop.get(MARK) if backdrop is not None else None
+
+
+def shows_any() -> bool:
+    """Whether any actor of the file shows a rendered frame."""
+    return any(MARK in found for found in bpy.data.objects if found.type == "EMPTY")
 
 
 def restore(actor: bpy.types.Object) -> bool:

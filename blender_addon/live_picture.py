@@ -79,6 +79,7 @@ def tick() -> None:
         _take(job)
     if not is_on() or bpy.app.is_job_running("RENDER"):
         return
+    backdrop.be_alert()
     actor = actors.find_actor(bpy.context)
     if actor is None or backend_link.book.running("live_picture") is not None:
         return
@@ -182,15 +183,22 @@ def show(actor: bpy.types.Object, place: Place) -> None:
 @persistent
 def after_frame_change(scene: bpy.types.Scene, *_: Any) -> None:
     """While playing: what is kept for this frame appears at once. A single previewed frame gives way to the portrait."""
-    if bpy.app.is_job_running("RENDER"):
+    if not backdrop.alert or bpy.app.is_job_running("RENDER"):
         return
-    actor = actors.find_actor(bpy.context) if bpy.context.scene == scene else None
+    backdrop.alert = any(found.autter.live_picture for found in bpy.data.scenes) or backdrop.shows_any()
+    actor = actors.find_actor(bpy.context) if backdrop.alert and bpy.context.scene == scene else None
     if actor is None:
         return
     if scene.autter.live_picture:
         show(actor, (actor.session_uid, scene.frame_current))
     elif backdrop.shown_frame(actor) not in (None, scene.frame_current):
         backdrop.restore(actor)
+
+
+@persistent
+def after_change(*_: Any) -> None:
+    """Another file, or a step of undo: a rendered frame may be shown that was not."""
+    backdrop.be_alert()
 
 
 @persistent
@@ -219,4 +227,6 @@ def unregister() -> None:
 
 
 def _pairs() -> list[tuple[list[Any], Any]]:
-    return [(bpy.app.handlers.frame_change_post, after_frame_change), (bpy.app.handlers.save_pre, before_save)]
+    handlers = bpy.app.handlers
+    pairs = [(handlers.frame_change_post, after_frame_change), (handlers.save_pre, before_save)]
+    return pairs + [(functions, after_change) for functions in (handlers.load_post, handlers.undo_post, handlers.redo_post)]

@@ -19,7 +19,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import live
+from . import backdrop, live
 from .bridge.shot import MotionSettings, RenderSettings
 from .motion_layers import FADE_FRAMES
 
@@ -44,6 +44,10 @@ SD15_WEIGHTS = (
 
 def _live_switched(_group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
     live.note_change()
+
+
+def _live_picture_switched(_group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    backdrop.be_alert()
 
 
 def _is_actor(_group: bpy.types.PropertyGroup, candidate: bpy.types.Object) -> bool:
@@ -168,6 +172,7 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
         name="Live Picture",
         description="The portrait in the viewport follows the playhead and every edit: small tier, one step, kept frames play at once",
         default=False,
+        update=_live_picture_switched,
     )
     output_folder: StringProperty(
         name="Output", description="Folder of finished takes; empty: autter beside the .blend, or the folder in the preferences",

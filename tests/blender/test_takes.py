@@ -331,6 +331,8 @@ def test_live_picture_follows_playhead_and_edits(unhurried, ready):
     assert len(asked()) == 3
     bpy.ops.autter.show_portrait()
     assert not scene.autter.live_picture and addon.backdrop.shown_frame(actor) is None
+    scene.frame_set(6)
+    assert not addon.backdrop.alert  # from now on playback costs nothing for it
     addon.live_picture.cache.clear()
 
 
