@@ -130,24 +130,20 @@ def _load_networks() -> None:
 
 
 def _spread(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
-    """``count`` pictures from all over a movie, (height, width, 3) uint8; all of them where there are fewer."""
+    """``count`` pictures from all over a movie, (height, width, 3) uint8."""
     import av
 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         seconds = float(container.duration or 0) / av.time_base
         begin = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
-        last = -1.0
         for number in range(count):
             wanted = begin + seconds * (number + 0.5) / count
             if seconds:
                 container.seek(int(wanted * av.time_base))
-            for frame in container.decode(stream):
-                if frame.time is None or frame.time + 1e-6 >= wanted or not seconds:
+            picture = None
+            for picture in container.decode(stream):
+                if picture.time is None or picture.time >= wanted:
                     break
-            else:
-                continue
-            if frame.time is not None and frame.time <= last:
-                continue
-            last = frame.time if frame.time is not None else last
-            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            if picture is not None:  # the last one where times end too early or say nothing
+                yield np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)

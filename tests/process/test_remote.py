@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A backend on another computer: files travel both ways, nothing is left on either side, and nothing outside is reached.
 
-A plain forwarder of TCP stands for the SSH tunnel; ``tools/remote_trial.py`` tries the same between two network namespaces.
+A plain forwarder of TCP stands for the SSH tunnel; ``test_remote_namespaces.py`` goes through a real one.
 """
 
 from __future__ import annotations
