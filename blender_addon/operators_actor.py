@@ -13,7 +13,7 @@ from . import actors, au_keys, backend_link, compat, curves, panel_state, use_re
 from .bridge.faults import Fault
 from .build_actor import add_animated_properties
 from .jobs import Job
-from .operators_base import ActorOperator, WaitingOperator, job_running, no_backend
+from .operators_base import ActorEdit, ActorOperator, WaitingOperator, job_running, no_backend
 from .reports import reporting, tell
 from .rig_layout import AU_PROPERTIES, HEAD_PROPERTIES, SIDE_PROPERTIES
 
@@ -157,22 +157,20 @@ class AUTTER_OT_import_aus(ActorOperator, bpy.types.Operator, ImportHelper):
         return {"FINISHED"}
 
 
-class AUTTER_OT_neutral(ActorOperator, bpy.types.Operator):
+class AUTTER_OT_neutral(ActorEdit, bpy.types.Operator):
     """Set every AU to 0, both sides alike, and the head as in the portrait, without touching keyframes"""
 
     bl_idname = "autter.neutral"
     bl_label = "Neutral"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Writes the defaults."""
-        actor = actors.require_actor(context)
         for key, item in ANIMATED.items():
             if key in actor:
                 actor[key] = item.default
         actor.update_tag()
-        panel_state.forget()
-        return {"FINISHED"}
+        return ""
 
 
 CLASSES = (AUTTER_OT_new_actor, AUTTER_OT_key_au, AUTTER_OT_free_au, AUTTER_OT_import_aus, AUTTER_OT_neutral)

@@ -8,8 +8,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, FloatProperty
 
-from . import actors, backend_link
+from . import actors, backend_link, panel_state
 from .backend_link import LONGEST_WAIT
+from .reports import reporting, tell
 
 
 class AutterOperator:
@@ -36,6 +37,23 @@ class ActorOperator(AutterOperator):
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         """Needs an actor."""
         return no_actor(context)
+
+
+class ActorEdit(ActorOperator):
+    """Mixin of operators that change the present actor and have little to tell."""
+
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
+        """Does it; the sentence to report, empty if there is nothing to say."""
+        raise NotImplementedError
+
+    @reporting
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """The edit; the panels read the actor anew."""
+        sentence = self.edit(context, actors.require_actor(context))
+        panel_state.forget()
+        if sentence:
+            tell(self, sentence)
+        return {"FINISHED"}
 
 
 class WaitingOperator(AutterOperator):

@@ -6,9 +6,9 @@ from __future__ import annotations
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from . import actors, backend_link, evaluation, fitting, panel_state
+from . import actors, backend_link, evaluation, fitting
 from .bridge.faults import Fault
-from .operators_base import ActorOperator, WaitingOperator, is_fitting, job_running, no_actor, no_backend
+from .operators_base import ActorEdit, WaitingOperator, is_fitting, job_running, no_actor, no_backend
 from .reports import reporting, tell
 from .rig_layout import BONE_NAMES
 
@@ -19,7 +19,7 @@ def not_fitting(context: bpy.types.Context) -> str:
     return "" if actor is not None and actor.autter.fitting else "Start with Fit Rig first"
 
 
-class AUTTER_OT_fit_rig(ActorOperator, bpy.types.Operator):
+class AUTTER_OT_fit_rig(ActorEdit, bpy.types.Operator):
     """Put the animation aside for a moment and drag landmarks to where they belong on the portrait"""
 
     bl_idname = "autter.fit_rig"
@@ -31,19 +31,15 @@ class AUTTER_OT_fit_rig(ActorOperator, bpy.types.Operator):
         """Needs an actor, once."""
         return no_actor(context) or is_fitting(context)
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Rig at rest, in pose mode, in front of the portrait."""
-        actor = actors.require_actor(context)
         fitting.begin(actor)
         if not bpy.app.background and context.view_layer.objects.active == actor and actor.mode != "POSE":
             bpy.ops.object.mode_set(mode="POSE")
-        panel_state.forget()
-        tell(self, "Drag the dots onto the face with G, then press Keep Fit.")
-        return {"FINISHED"}
+        return "Drag the dots onto the face with G, then press Keep Fit."
 
 
-class FitOperator(ActorOperator):
+class FitOperator(ActorEdit):
     """Mixin of what ends a fit."""
 
     @classmethod
@@ -59,13 +55,10 @@ class AUTTER_OT_keep_fit(FitOperator, bpy.types.Operator):
     bl_label = "Keep Fit"
     bl_options = {"REGISTER", "UNDO"}
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """The new rest pose."""
-        moved = fitting.keep(actors.require_actor(context))
-        panel_state.forget()
-        tell(self, f"{moved} landmark{'s' if moved != 1 else ''} fitted." if moved else "Nothing was moved.")
-        return {"FINISHED"}
+        moved = fitting.keep(actor)
+        return f"{moved} landmark{'s' if moved != 1 else ''} fitted." if moved else "Nothing was moved."
 
 
 class AUTTER_OT_cancel_fit(FitOperator, bpy.types.Operator):
@@ -75,15 +68,13 @@ class AUTTER_OT_cancel_fit(FitOperator, bpy.types.Operator):
     bl_label = "Cancel Fit"
     bl_options = {"REGISTER", "UNDO"}
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """The old rest pose."""
-        fitting.cancel(actors.require_actor(context))
-        panel_state.forget()
-        return {"FINISHED"}
+        fitting.cancel(actor)
+        return ""
 
 
-class AUTTER_OT_place_landmark(ActorOperator, bpy.types.Operator):
+class AUTTER_OT_place_landmark(ActorEdit, bpy.types.Operator):
     """Put one landmark of the portrait at a pixel, without dragging"""
 
     bl_idname = "autter.place_landmark"
@@ -94,10 +85,8 @@ class AUTTER_OT_place_landmark(ActorOperator, bpy.types.Operator):
     x: FloatProperty(name="X", description="Portrait pixels from the left edge")
     y: FloatProperty(name="Y", description="Portrait pixels from the top edge")
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """During a fit the landmark is posed; else the rest pose is changed at once."""
-        actor = actors.require_actor(context)
         if self.bone not in BONE_NAMES:
             raise Fault("landmark-unknown", f'There is no landmark "{self.bone}".', f"Use a bone's name, e.g. {BONE_NAMES[0]}.")
         point = BONE_NAMES.index(self.bone)
@@ -109,8 +98,7 @@ class AUTTER_OT_place_landmark(ActorOperator, bpy.types.Operator):
             landmarks = actors.rest_landmarks(actor)
             landmarks[point] = (self.x, self.y)
             fitting.set_rest(actor, landmarks)
-        panel_state.forget()
-        return {"FINISHED"}
+        return ""
 
 
 class AUTTER_OT_find_landmarks(WaitingOperator, bpy.types.Operator):

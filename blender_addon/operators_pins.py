@@ -6,14 +6,13 @@ from __future__ import annotations
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from . import actors, compat, panel_state, pins, shots
+from . import actors, compat, pins, shots
 from .bridge.faults import Fault
-from .operators_base import ActorOperator
-from .reports import reporting, tell
+from .operators_base import ActorEdit
 from .rig_layout import BONE_NAMES
 
 
-class PinOperator(ActorOperator):
+class PinOperator(ActorEdit):
     """Mixin: works on named landmarks, else on the selected ones."""
 
     bones: StringProperty(
@@ -21,7 +20,8 @@ class PinOperator(ActorOperator):
     )
 
     def chosen(self, actor: bpy.types.Object) -> list[str]:
-        """Names of the landmarks to work on. Faults ``landmark-unknown``, ``nothing-selected``."""
+        """Names of the landmarks to work on. Faults ``rig-incomplete``, ``landmark-unknown``, ``nothing-selected``."""
+        actors.require_bones(actor)
         given = [name.strip() for name in self.bones.split(",") if name.strip()]
         for name in given:
             if name not in BONE_NAMES:
@@ -39,15 +39,9 @@ class AUTTER_OT_pin_landmarks(PinOperator, bpy.types.Operator):
     bl_label = "Pin Landmarks"
     bl_options = {"REGISTER", "UNDO"}
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Into the bone collection "Pinned"."""
-        actor = actors.require_actor(context)
-        actors.require_bones(actor)
-        count = pins.pin(actor, self.chosen(actor))
-        panel_state.forget()
-        tell(self, f"{count} landmarks are pinned.")
-        return {"FINISHED"}
+        return f"{pins.pin(actor, self.chosen(actor))} landmarks are pinned."
 
 
 class AUTTER_OT_unpin_landmarks(PinOperator, bpy.types.Operator):
@@ -57,18 +51,13 @@ class AUTTER_OT_unpin_landmarks(PinOperator, bpy.types.Operator):
     bl_label = "Unpin Landmarks"
     bl_options = {"REGISTER", "UNDO"}
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Out of the bone collection "Pinned"."""
-        actor = actors.require_actor(context)
-        actors.require_bones(actor)
         count = pins.unpin(actor, self.chosen(actor))
-        panel_state.forget()
-        tell(self, f"{count} landmarks stay pinned." if count else "No landmark is pinned.")
-        return {"FINISHED"}
+        return f"{count} landmarks stay pinned." if count else "No landmark is pinned."
 
 
-class SpanOperator(ActorOperator):
+class SpanOperator(ActorEdit):
     """Mixin: works on a range of frames."""
 
     frame_first: IntProperty(
@@ -90,14 +79,11 @@ class AUTTER_OT_pin_range(SpanOperator, bpy.types.Operator):
     bl_label = "Pin Frames"
     bl_options = {"REGISTER", "UNDO"}
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Into the actor's list."""
         first, last = self.span(context)
-        pins.pin_span(actors.require_actor(context), first, last)
-        panel_state.forget()
-        tell(self, f"Frames {first} to {last} are pinned.")
-        return {"FINISHED"}
+        pins.pin_span(actor, first, last)
+        return f"Frames {first} to {last} are pinned."
 
 
 class AUTTER_OT_unpin_range(SpanOperator, bpy.types.Operator):
@@ -107,13 +93,10 @@ class AUTTER_OT_unpin_range(SpanOperator, bpy.types.Operator):
     bl_label = "Unpin Frames"
     bl_options = {"REGISTER", "UNDO"}
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Out of the actor's list."""
-        first, last = self.span(context)
-        pins.unpin_span(actors.require_actor(context), first, last)
-        panel_state.forget()
-        return {"FINISHED"}
+        pins.unpin_span(actor, *self.span(context))
+        return ""
 
 
 CLASSES = (AUTTER_OT_pin_landmarks, AUTTER_OT_unpin_landmarks, AUTTER_OT_pin_range, AUTTER_OT_unpin_range)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from . import actors, backend_link, panel_state, predicting, prediction, shots, use_results, voices
-from .operators_base import ActorOperator, AutterOperator, WaitingOperator, is_fitting, no_actor, no_backend
+from . import actors, backend_link, predicting, prediction, shots, use_results, voices
+from .operators_base import ActorEdit, AutterOperator, WaitingOperator, is_fitting, no_actor, no_backend
 from .reports import reporting, tell
 
 
@@ -79,7 +79,7 @@ class AUTTER_OT_another_take(PredictOperator, bpy.types.Operator):
     takes_onward = 1
 
 
-class AUTTER_OT_clear_prediction(ActorOperator, bpy.types.Operator):
+class AUTTER_OT_clear_prediction(ActorEdit, bpy.types.Operator):
     """Take the prediction off the rig; your own keys stay"""
 
     bl_idname = "autter.clear_prediction"
@@ -93,12 +93,10 @@ class AUTTER_OT_clear_prediction(ActorOperator, bpy.types.Operator):
         missing = actor is not None and prediction.predicted_range(actor) is None
         return no_actor(context) or ("There is no prediction yet; make one with Predict" if missing else "")
 
-    @reporting
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Without its track and action."""
-        prediction.remove_prediction(actors.require_actor(context))
-        panel_state.forget()
-        return {"FINISHED"}
+        prediction.remove_prediction(actor)
+        return ""
 
 
 class ResultOperator(AutterOperator):

@@ -13,12 +13,9 @@ from . import backend_link, compare, compat, panel_state, rendering, sequencer, 
 from .bridge.faults import Fault
 from .bridge.shot import Shot
 from .bridge.shot_folder import read_shot_folder
+from .jobs import Job
 from .operators_base import AutterOperator, WaitingOperator, no_backend
 from .reports import reporting, tell
-
-TAKE_NAME = StringProperty(
-    name="Take", description="Name of the take's strip; empty: the active one, else the newest", options={"SKIP_SAVE"}
-)
 
 
 def no_take(context: bpy.types.Context, least: int = 1) -> str:
@@ -29,19 +26,42 @@ def no_take(context: bpy.types.Context, least: int = 1) -> str:
     return "There is no take yet; Render to Sequencer makes one" if least == 1 else "There is only one take; render another to compare with"
 
 
-class AUTTER_OT_choose_take(AutterOperator, bpy.types.Operator):
-    """Make this take the active one, and show it where others cover it"""
+class TakeOperator(AutterOperator):
+    """Mixin of operators on one take."""
 
-    bl_idname = "autter.choose_take"
-    bl_label = "Choose Take"
-    bl_options = {"REGISTER", "UNDO"}
-
-    take: TAKE_NAME
+    take: StringProperty(name="Take", description="Name of the take's strip; empty: the active one, else the newest", options={"SKIP_SAVE"})
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         """Needs a take."""
         return no_take(context)
+
+    def chosen(self, context: bpy.types.Context) -> takes.Take:
+        """The take meant; Fault ``take-missing``."""
+        return takes.take_of(takes.chosen_strip(context, self.take))
+
+
+class TakeRenderOperator(TakeOperator, WaitingOperator):
+    """Mixin of operators that render a take again; the result is a new take, the former stays."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs a take and a backend."""
+        return no_take(context) or no_backend()
+
+    def lay(self, context: bpy.types.Context, job: Job) -> set[str]:
+        """Puts the finished movie into the sequencer, now if this operator waits."""
+        if self.waits():
+            tell(self, use_results.use(context, self.finish(context, job)))
+        return {"FINISHED"}
+
+
+class AUTTER_OT_choose_take(TakeOperator, bpy.types.Operator):
+    """Make this take the active one, and show it where others cover it"""
+
+    bl_idname = "autter.choose_take"
+    bl_label = "Choose Take"
+    bl_options = {"REGISTER", "UNDO"}
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -59,75 +79,49 @@ class AUTTER_OT_choose_take(AutterOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class AUTTER_OT_redo_take(WaitingOperator, bpy.types.Operator):
+class AUTTER_OT_redo_take(TakeRenderOperator, bpy.types.Operator):
     """Render a take once more from what it remembers: same motion, same voice, same settings, whatever has changed since"""
 
     bl_idname = "autter.redo_take"
     bl_label = "Redo Take"
     bl_options = {"REGISTER", "UNDO"}
 
-    take: TAKE_NAME
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        """Needs a take and a backend."""
-        return no_take(context) or no_backend()
-
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """The result is a new take; the former stays."""
-        take = takes.take_of(takes.chosen_strip(context, self.take))
-        job = rendering.request_again(context, take.name, takes.read(take))
-        if self.waits():
-            tell(self, use_results.use(context, self.finish(context, job)))
-        return {"FINISHED"}
+        """Sends off what the take remembers."""
+        take = self.chosen(context)
+        return self.lay(context, rendering.request_again(context, take.name, takes.read(take)))
 
 
-class AUTTER_OT_render_edited(WaitingOperator, bpy.types.Operator):
+class AUTTER_OT_render_edited(TakeRenderOperator, bpy.types.Operator):
     """Render only the frames of a take that have changed since, and stitch them with the others into a new take"""
 
     bl_idname = "autter.render_edited"
     bl_label = "Re-render Edited Range"
     bl_options = {"REGISTER", "UNDO"}
 
-    take: TAKE_NAME
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        """Needs a take and a backend."""
-        return no_take(context) or no_backend()
-
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Compares the rig with what the take remembers, frame by frame."""
-        take = takes.take_of(takes.chosen_strip(context, self.take))
+        take = self.chosen(context)
         takes.require_movie(take)
         job, reuse = rendering.request_edited(context, takes.actor_of(take), take, takes.read(take))
         whole = job.details["shot"].frame_count
         self.report({"INFO"}, f"{whole - reuse.frame_count} of {whole} frames have changed and are rendered.")
-        if self.waits():
-            tell(self, use_results.use(context, self.finish(context, job)))
-        return {"FINISHED"}
+        return self.lay(context, job)
 
 
-class AUTTER_OT_restore_take(AutterOperator, bpy.types.Operator):
+class AUTTER_OT_restore_take(TakeOperator, bpy.types.Operator):
     """Set seed, motion and quality settings as they were when the take was rendered"""
 
     bl_idname = "autter.restore_take"
     bl_label = "Restore Settings of Take"
     bl_options = {"REGISTER", "UNDO"}
 
-    take: TAKE_NAME
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        """Needs a take."""
-        return no_take(context)
-
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Keys and rig stay as they are."""
-        take = takes.take_of(takes.chosen_strip(context, self.take))
+        take = self.chosen(context)
         shot = takes.read(take).shot
         restore_settings(context.scene, takes.actor_of(take), shot)
         panel_state.forget()
@@ -146,23 +140,16 @@ def restore_settings(scene: bpy.types.Scene, actor: bpy.types.Object, shot: Shot
                 setattr(settings, name, str(value) if kind == "ENUM" else value)
 
 
-class AUTTER_OT_open_take_folder(AutterOperator, bpy.types.Operator):
+class AUTTER_OT_open_take_folder(TakeOperator, bpy.types.Operator):
     """Show the folder of a take's movie in the file manager"""
 
     bl_idname = "autter.open_take_folder"
     bl_label = "Open Folder of Take"
 
-    take: TAKE_NAME
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        """Needs a take."""
-        return no_take(context)
-
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Leaves it to the operating system."""
-        folder = takes.take_of(takes.chosen_strip(context, self.take)).movie.parent
+        folder = self.chosen(context).movie.parent
         if not folder.is_dir():
             raise Fault("folder-missing", f"The folder {folder} is not there.", "Put it back, or find the movie with Change > Path.")
         context.window_manager.clipboard = str(folder)

@@ -96,6 +96,18 @@ def addon(installed: str) -> Iterator[Addon]:
     made.reports.reports.clear()
 
 
+@pytest.fixture
+def scene_with_voice(addon: Addon, tmp_path: Path) -> bpy.types.Object:
+    """An actor, a four-second voice, frames 1 to 96 at 24 fps. The actor."""
+    import faces
+
+    scene = bpy.context.scene
+    scene.render.fps, scene.frame_start, scene.frame_end = 24, 1, 96
+    actor = faces.actor(addon, tmp_path)
+    bpy.ops.autter.add_voice(filepath=str(faces.voice(tmp_path)))
+    return actor
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Takes the scratch folder away: the way out of bpy skips whatever would do so at exit."""
     shutil.rmtree(SCRATCH, ignore_errors=True)

@@ -13,16 +13,6 @@ pytestmark = pytest.mark.blender
 LIP = "LipInner.00"
 
 
-@pytest.fixture
-def scene_with_voice(addon, tmp_path):
-    """An actor, a four-second voice, frames 1 to 96 at 24 fps. The actor."""
-    scene = bpy.context.scene
-    scene.render.fps, scene.frame_start, scene.frame_end = 24, 1, 96
-    actor = faces.actor(addon, tmp_path)
-    bpy.ops.autter.add_voice(filepath=str(faces.voice(tmp_path)))
-    return actor
-
-
 def test_track_round_trip(addon, tmp_path):
     actor = faces.actor(addon, tmp_path)
     track = faces.track(addon, 50)
