@@ -31,15 +31,18 @@ def draw() -> None:
     gpu.state.blend_set("ALPHA")
     gpu.state.line_width_set(1.5)
     blf.size(0, LABEL_SIZE * context.preferences.system.ui_scale)
+    written: list[ghosts.Box] = []
     for line in _lines(actor, context):
         places = [view.view_to_region(float(frame), float(value), clip=False) for frame, value in line.points]
         batch = batch_for_shader(shader, "LINE_STRIP", {"pos": [(float(x), float(y), 0.0) for x, y in places]})
         shader.uniform_float("color", line.colour)
         batch.draw(shader)
+        words = f"{line.key} filled in"
         x, y = view.view_to_region(*line.peak, clip=False)
+        x, y = ghosts.free_place(written, x + 4, min(y + 3, region.height - 3 * LABEL_SIZE), *blf.dimensions(0, words))
         blf.color(0, *line.colour[:3], 1.0)
-        blf.position(0, x + 4, min(y + 3, region.height - 3 * LABEL_SIZE), 0)
-        blf.draw(0, f"{line.key} filled in")
+        blf.position(0, x, y, 0)
+        blf.draw(0, words)
     gpu.state.line_width_set(1.0)
     gpu.state.blend_set("NONE")
 

@@ -18,6 +18,8 @@ from .rig_layout import AU_PROPERTIES, PREDICTED_PREFIX
 TOLERANCE = 0.1  # intensity by which keys taken over may miss the ghost
 LEAST_PEAK = 0.5  # intensity below which a ghost is no more than a trace and is not drawn
 SHOWN_COLUMNS = 2000  # points of a ghost at most: no wider than a screen
+LABEL_GAP = 2.0  # pixels between the words of two ghosts
+Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,13 @@ def colour_of(key: str) -> tuple[float, float, float, float]:
 def find_actor(context: bpy.types.Context) -> bpy.types.Object | None:
     """The actor whose ghosts the graph editor shows."""
     return actors.find_actor(context)
+
+
+def free_place(written: list[Box], x: float, y: float, width: float, height: float) -> tuple[float, float]:
+    """Where words of this size can be read: at (x, y), or as far above as words that are written already need; noted in ``written``."""
+    low, high = y - LABEL_GAP, y + height + LABEL_GAP
+    for left, bottom, right, top in sorted(written, key=lambda box: box[1]):
+        if left < x + width and x < right and bottom < high and low < top:
+            low, high = top, top + height + 2 * LABEL_GAP
+    written.append((x, low, x + width, high))
+    return x, low + LABEL_GAP

@@ -123,6 +123,14 @@ def test_ghosts_are_the_free_aus(addon, filled_in):
     assert len({line.colour for line in drawn.values()}) == len(drawn) == 17
 
 
+def test_words_of_ghosts_do_not_cover_each_other(addon):
+    written = []
+    places = [addon.ghosts.free_place(written, *at, 80, 10) for at in ((10, 50), (40, 55), (50, 52), (200, 50))]
+    assert places[0] == (10, 50) and places[3] == (200, 50) and [x for x, _ in places] == [10, 40, 50, 200]
+    for place, (left, bottom, right, top) in enumerate(written):
+        assert not any(a < right and left < c and b < top and bottom < d for a, b, c, d in written[:place])
+
+
 def test_a_ghost_is_taken_over_as_few_keys(addon, filled_in):
     actor, aus = filled_in
     bpy.ops.autter.take_over_au(key="AU01")
