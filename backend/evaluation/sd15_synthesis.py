@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.faults import Fault
 from bridge.shot import RenderSettings
 
 if TYPE_CHECKING:
@@ -110,7 +111,11 @@ def _sweeps(clips: list[FaceClip], arguments: argparse.Namespace, preset: str) -
         people = {name: path for name, path in unseen_portraits(own, folder).items() if path.parent == folder}
         readings = {}
         for name, portrait in people.items():
-            track = keyed_track(portrait, poses)
+            try:
+                track = keyed_track(portrait, poses)
+            except Fault as fault:  # a portrait that cannot be keyed does not take the other figures along
+                print(f"{name} is not swept: {fault.sentence}")
+                continue
             readings[name] = read_aus(rendered(loaded_picture(portrait), track.portrait_landmarks, track.landmarks[rows], preset))
         parts = {unit: slice(index * len(LEVELS), (index + 1) * len(LEVELS)) for index, unit in enumerate(SWEPT)}
         if readings:

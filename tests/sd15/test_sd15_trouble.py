@@ -139,6 +139,50 @@ def test_autoencoders_take_their_turn_when_they_decode(tiny_echo: Models) -> Non
     assert called == ["vae meta", "vae cpu", "small meta", "small cpu", "vae meta"]
 
 
+def test_a_machine_that_cannot_compile_runs_the_denoiser_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("Cannot find a working triton installation")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: broken)
+    call = devices.compiled(nn.Identity())
+    assert torch.equal(call(torch.ones(2)), torch.ones(2)) and torch.equal(call(torch.zeros(2)), torch.zeros(2))
+    assert sum("could not be compiled" in record.message for record in caplog.records) == 1
+
+    def full(*_: Any) -> Any:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: full)
+    with pytest.raises(RuntimeError, match="out of memory"):  # the next plan's affair
+        devices.compiled(nn.Identity())(torch.ones(2))
+
+
+def test_a_compiled_answer_is_not_written_over_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory_of_the_graph = torch.zeros(2)
+    monkeypatch.setattr(torch, "compile", lambda network, **_: lambda value: memory_of_the_graph.copy_(value))
+    call = devices.compiled(nn.Identity())
+    first, second = call(torch.ones(2)), call(torch.full((2,), 2.0))
+    assert first.tolist() == [1, 1] and second.tolist() == [2, 2]
+
+
+def test_compiling_is_for_cards_that_are_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(devices.COMPILE_VARIABLE, "1")
+    assert devices.compile_wanted("cuda") and not devices.compile_wanted("cpu")
+    monkeypatch.setenv(devices.COMPILE_VARIABLE, "0")
+    assert not devices.compile_wanted("cuda")
+
+
+def test_loaded_networks_count_as_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1_000_000)
+    before = tier.outlook(SETTINGS)
+    render(shot(1))
+    after = tier.outlook(SETTINGS)
+    held = tier._the_engine().bytes
+    assert before.free == 1_000_000 and "may not be enough" in before.sentence
+    assert held > 5_000_000 and after.free == 1_000_000 + held
+
+
 def test_loaded_networks_make_room_for_a_new_portraits_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     render(shot(1))
     loaded: list[bool] = []

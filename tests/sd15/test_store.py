@@ -94,6 +94,27 @@ def test_the_published_folder_layout_is_found_as_it_is(tmp_path: Path, monkeypat
     assert "tiny_decoder" not in found.parts
 
 
+def test_the_folder_of_echomimics_instructions_is_found_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pretrained_weights`: checkpoints at its root, the voice encoder in the first release's form, the U-Net's sizes among a base's."""
+    folder = tmp_path / "pretrained_weights"
+    names = [f"{name}_pose{few}.pth" for name in ("denoising_unet", "motion_module") for few in ("", "_acc")]
+    names += ["reference_unet_pose.pth", "face_locator_pose.pth", "audio_processor/whisper_tiny.pt", "sd-vae-ft-mse/config.json"]
+    names += ["sd-vae-ft-mse/diffusion_pytorch_model.safetensors", "sd-image-variations-diffusers/unet/config.json"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    monkeypatch.setenv("AUTTER_SD15", str(folder))
+    for chosen in ("echomimic_pose", "echomimic_pose_acc"):
+        found = store.find_weights(chosen)
+        assert found.parts["voice_encoder"].weights.name == "whisper_tiny.pt" and found.paths()["voice_encoder"].is_file()
+        assert str(found.unet_config).endswith("unet/config.json") and ("_acc" in found.parts["denoising_unet"].weights.name) == (
+            "acc" in chosen
+        )
+    before = store.find_weights("echomimic_pose").stamp()
+    (folder / "audio_processor" / "whisper_tiny.pt").write_bytes(b"another")
+    assert store.find_weights("echomimic_pose").stamp() == before  # what is heard changes no network and no portrait's bank
+
+
 def test_a_cut_off_file_in_the_store_is_refused(home: Path) -> None:
     put(home / "models" / "sd15", catalogue.WEIGHT_SETS["aniportrait"])
     with pytest.raises(Fault) as caught:

@@ -89,7 +89,8 @@ def _converted(path: Path, dtype: torch.dtype, cache: Path, tick: Tick) -> Path:
         state = read_pickle(path)
         for former in cache.glob(f"{glob.escape(same_place)}-*-{tail}"):
             with suppress(OSError):  # another program may be reading it
-                former.unlink()
+                if former != target:  # which another program may just have made
+                    former.unlink()
         write_safetensors(target, state, torch.float16 if halved else None, tick)
     return target
 

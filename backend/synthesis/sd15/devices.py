@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from .memory import Plan
+from .memory import Plan, is_full
 
 if TYPE_CHECKING:
     from .models import Models
 
+log = logging.getLogger("autter.sd15")
 COMPILE_VARIABLE = "AUTTER_SD15_COMPILE"
 _NO_HALVES = "GTX 16"  # these cards compute wrong numbers in float16
 
@@ -95,13 +97,25 @@ def compile_wanted(device: str) -> bool:
 def compiled(network: nn.Module) -> Callable[..., torch.Tensor]:
     """The denoiser compiled for fixed shapes, with CUDA graphs: one graph for all windows, steps and portraits.
 
-    The first window of each shape takes a minute or more, the others less time.
+    The first window of each shape takes a minute or more, the others less time. Where the machine lacks what compiling needs, the denoiser
+    runs as it is, and the log says so.
     """
     fast = torch.compile(network, mode="reduce-overhead", dynamic=False, fullgraph=True)
+    works: list[bool] = []  # filled by the first call
 
     def call(*inputs: Any) -> torch.Tensor:
-        torch.compiler.cudagraph_mark_step_begin()
-        answer: torch.Tensor = fast(*inputs)
-        return answer.clone()  # the next call writes over the graph's own memory
+        if works != [False]:
+            torch.compiler.cudagraph_mark_step_begin()
+            try:
+                answer: torch.Tensor = fast(*inputs)
+                works[:] = [True]
+                return answer.clone()  # the next call writes over the graph's own memory
+            except RuntimeError as error:
+                if works or is_full(error):
+                    raise
+                works.append(False)
+                log.warning("The denoiser could not be compiled and runs as it is: %s", str(error).strip().splitlines()[:1])
+        plain: torch.Tensor = network(*inputs)
+        return plain
 
     return call

@@ -77,6 +77,12 @@ class Engine:
         """Whether networks are in memory."""
         return self._models is not None
 
+    @property
+    def bytes(self) -> int:
+        """What the weights of the loaded networks take, wherever they lie."""
+        networks = self._models.networks.values() if self._models is not None else ()
+        return sum(weight.numel() * weight.element_size() for network in networks for weight in network.parameters())
+
     def free(self) -> None:
         """Lets go of everything."""
         self._key = self._models = self._network = self._voice = None
@@ -91,12 +97,13 @@ def empty_caches() -> None:
 
 
 def _quiet() -> None:
-    """Keeps the libraries' own progress bars out of the terminal and the log."""
+    """Keeps the libraries' own progress bars and remarks on configurations out of the terminal and the log."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
     for library in (diffusers_logging, transformers_logging):
         library.disable_progress_bar()
+        library.set_verbosity_error()
 
 
 def _load(setting: Setting, plan: Plan, tick: Tick) -> Models:

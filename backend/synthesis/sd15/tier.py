@@ -118,8 +118,9 @@ def outlook(settings: RenderSettings, seed: int = 0) -> Outlook:
     chosen = presets.settings_of(weights.chosen.key, settings.preset, steps=settings.sd15_steps, seed=seed)
     chosen = replace(chosen, size=setting.picture_side, tiny_decoder=chosen.tiny_decoder and "tiny_decoder" in weights.parts)
     needs, free = setting.needs(chosen), memory.free_bytes(setting.device)
-    held = _engine_bytes() if free is not None else 0
-    plan = memory.choose(needs, None if free is None else free + held, setting.plans)
+    held = _engine_bytes(setting.device)
+    free = None if free is None else free + held
+    plan = memory.choose(needs, free, setting.plans)
     return Outlook(weights, chosen, plan, needs, free, setting.device, _device_name(setting.device))
 
 
@@ -267,11 +268,15 @@ def _the_engine() -> Engine:
     return _engine
 
 
-def _engine_bytes() -> int:
-    """What loaded networks occupy on the card; it counts as free, for they make room or are what is needed."""
-    import torch
+def _engine_bytes(device: str) -> int:
+    """What loaded networks occupy on the device; it counts as free, for they make room or are what is needed."""
+    if _engine is None or not _engine.loaded:
+        return 0
+    if device.startswith("cuda"):
+        import torch
 
-    return int(torch.cuda.memory_allocated()) if _engine is not None and _engine.loaded and torch.cuda.is_available() else 0
+        return int(torch.cuda.memory_allocated())
+    return _engine.bytes
 
 
 def _setting(weights: Weights) -> Setting:
