@@ -42,7 +42,7 @@ class RigTrack:
     @classmethod
     def read(cls, path: Path) -> RigTrack:
         """From rig.npz."""
-        with np.load(path) as data:
+        with np.load(path, allow_pickle=False) as data:
             fps = Fraction(int(data["fps"][0]), int(data["fps"][1]))
             return cls(data["landmarks"], data["aus"], data["keyed"].astype(bool), fps, int(data["frame_start"]))
 

@@ -19,7 +19,7 @@ MAP_FILE = Path(__file__).with_name("landmark_map.npz")
 @lru_cache(maxsize=1)
 def landmark_map() -> tuple[NDArray[np.int64], Float]:
     """Vertices (162, 3) of the head mesh that carry each landmark, and their weights (162, 3)."""
-    with np.load(MAP_FILE) as stored:
+    with np.load(MAP_FILE, allow_pickle=False) as stored:
         return stored["index"].astype(np.int64), stored["weights"].astype(np.float32)
 
 
@@ -32,13 +32,13 @@ def on_mesh(vertices: Float) -> Float:
 @lru_cache(maxsize=1)
 def mouth_cavity() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Vertices (k,) of the inside of the mouth, and how many edges (k,) each lies behind the lips' rim."""
-    with np.load(MAP_FILE) as stored:
+    with np.load(MAP_FILE, allow_pickle=False) as stored:
         return stored["cavity"].astype(np.int64), stored["depth"].astype(np.int64)
 
 
 def seal_lips(head: Float, rest: Float) -> None:
     """Shuts the gaps that a face shape leaves between the lips of ``head`` (19158, 3), in place. ``rest``: the mesh at rest."""
-    with np.load(MAP_FILE) as stored:
+    with np.load(MAP_FILE, allow_pickle=False) as stored:
         lips, shutting, rims = stored["lips"], stored["shutting"], (stored["upper_rim"], stored["lower_rim"])
     spots = rest[lips, 0]
     heights = []

@@ -67,7 +67,7 @@ class Parts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        head: dict[str, NDArray[Any]] = dict(np.load(folder / "geo/mh_head.npz"))
+        head: dict[str, NDArray[Any]] = dict(np.load(folder / "geo/mh_head.npz", allow_pickle=False))
         self.vertices: Float = head["V"]
         self.uv: Float = head["VT"]
         self.quads: Index = head["F"].astype(np.int64)
@@ -75,18 +75,20 @@ class Parts:
         self.ibug: Index = head["lm68"].astype(np.int64)
         self.groups: dict[str, Index] = {name[2:]: value.astype(np.int64) for name, value in head.items() if name.startswith("g_")}
         self.morphs = _morphs(head)
-        ict = np.load(folder / "geo/ict_on_mh.npz")
+        ict = np.load(folder / "geo/ict_on_mh.npz", allow_pickle=False)
         index = ict["idx"].astype(np.int64)
         self.morphs |= {f"ict/{name}": Morph(index, delta.astype(np.float32)) for name, delta in zip(ict["names"], ict["expr"])}
         self.morphs |= {f"ict_identity/{number}": Morph(index, delta.astype(np.float32)) for number, delta in enumerate(ict["ident"])}
         eyeballs = np.concatenate([self.groups["helper_l_eye"], self.groups["helper_r_eye"]])
         self.morphs[EYE_RETREAT_SHAPE] = Morph(eyeballs, np.tile(np.array([0, 0, -_EYE_RETREAT], np.float32), (len(eyeballs), 1)))
-        self.probes: dict[str, Float] = {name: value.astype(np.float32) for name, value in np.load(folder / "geo/env.npz").items()}
+        self.probes: dict[str, Float] = {
+            name: value.astype(np.float32) for name, value in np.load(folder / "geo/env.npz", allow_pickle=False).items()
+        }
 
     @cached_property
     def fitted(self) -> dict[str, FittedMesh]:
         """The fitted meshes by name."""
-        stored = np.load(self.folder / "geo/proxies.npz")
+        stored = np.load(self.folder / "geo/proxies.npz", allow_pickle=False)
         names = sorted({key.rsplit("/", 1)[0] for key in stored.files})
         return {name: _fitted(stored, name) for name in names}
 

@@ -58,14 +58,14 @@ def load_clips(folder: Path) -> list[FaceClip]:
     """All cached clips of a folder, sorted by name; frames are mapped, not read."""
     clips = []
     for notes in sorted(folder.glob("*.npz")):
-        with np.load(notes) as data:
+        with np.load(notes, allow_pickle=False) as data:
             fields = {key: data[key] for key in data.files}
         clips.append(
             FaceClip(
                 name=notes.stem,
                 dataset=str(fields["dataset"]),
                 person=str(fields["person"]),
-                frames=np.load(notes.with_suffix(".npy"), mmap_mode="r"),
+                frames=np.load(notes.with_suffix(".npy"), mmap_mode="r", allow_pickle=False),
                 points=fields["points"],
                 aus=fields["aus"],
                 consecutive=bool(fields["consecutive"]),
