@@ -15,7 +15,7 @@ import time
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 25
@@ -76,25 +76,38 @@ def writing(actor: Any) -> Dict[str, float]:
 
 
 def playback(scene: Any) -> Dict[str, float]:
-    """Milliseconds a frame over 30 seconds: the whole, and the best batch, which is what a quiet machine would do."""
+    """Milliseconds a frame over 30 seconds: the whole, the best batch, which is what a quiet machine would do, and the processor's
+    share of the main thread.
+    """
     batches: List[float] = []
+    busy: List[float] = []
     for _ in range(2):
         for start in range(1, LONG, BATCH):
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.thread_time()
             for frame in range(start, start + BATCH):
                 scene.frame_set(frame)
             batches.append((time.perf_counter() - began) / BATCH * 1000)
-    return {"median": float(np.median(batches)), "best": min(batches)}
+            busy.append((time.thread_time() - worked) / BATCH * 1000)
+    return {"median": float(np.median(batches)), "best": min(batches), "busy": float(np.median(busy))}
 
 
-def tick_until(ticks: ModuleType, done: Any, stalls: List[float]) -> float:
-    """Ticks as Blender's timer would; seconds until ``done()``. ``stalls``: how long each tick held Blender, unless it wrote."""
+Stall = Tuple[float, float]  # milliseconds by the clock and of the processor
+
+
+def one_tick(ticks: ModuleType, stalls: List[Stall]) -> float:
+    """A tick as Blender's timer would call it; the seconds until the next. How long it held Blender goes to ``stalls``, unless it wrote."""
+    held, worked, stamps = time.perf_counter(), time.thread_time(), written()
+    pause = ticks.tick()
+    if stamps == written():
+        stalls.append(((time.perf_counter() - held) * 1000, (time.thread_time() - worked) * 1000))
+    return float(pause)
+
+
+def tick_until(ticks: ModuleType, done: Any, stalls: List[Stall]) -> float:
+    """Ticks until ``done()``; the seconds that it took."""
     began = time.perf_counter()
     while not done():
-        held, stamps = time.perf_counter(), written()
-        pause = ticks.tick()
-        if stamps == written():
-            stalls.append((time.perf_counter() - held) * 1000)
+        pause = one_tick(ticks, stalls)
         if time.perf_counter() - began > LONGEST_WAIT:
             raise RuntimeError("the backend did not answer: %s" % (part("reports").latest_problem() or part("live").trouble))
         time.sleep(pause)
@@ -117,7 +130,7 @@ def live_edits(scene: Any) -> Dict[str, Any]:
         bpy.ops.autter.add_voice(filepath=str(VOICE), frame_start=start)
     for frame, value in ((1, 0), (80, 0), (100, 3), (120, 3), (140, 0), (SHORT, 0)):
         bpy.ops.autter.key_au(key="AU12", frame=frame, value=value)
-    stalls: List[float] = []
+    stalls: List[Stall] = []
     scene.autter.live = True
     whole = tick_until(ticks, lambda: part("prediction").predicted_range(actor) is not None, stalls)
     times = []
@@ -130,17 +143,16 @@ def live_edits(scene: Any) -> Dict[str, Any]:
         bpy.context.view_layer.update()
         times.append(tick_until(ticks, lambda before=stamp: actor.autter.prediction_stamp != before, stalls))
     for _ in range(40):
-        held = time.perf_counter()
-        ticks.tick()
-        stalls.append((time.perf_counter() - held) * 1000)
+        one_tick(ticks, stalls)
     link.close()
     stalls = stalls[1:]  # the first tick loads modules
     return {
         "whole": whole,
         "edit": float(np.median(times)),
         "best": min(times),
-        "stall_median": float(np.median(stalls)),
-        "stall_most": max(stalls),
+        "stall_median": float(np.median([clock for clock, _ in stalls])),
+        "stall_most": max(clock for clock, _ in stalls),
+        "stall_busy": max(busy for _, busy in stalls),
     }
 
 

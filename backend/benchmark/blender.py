@@ -75,6 +75,7 @@ def print_table(reports: dict[str, dict[str, Any]]) -> None:
         ("write them again, ms", f"< {LIMITS['write'] * 1000:.0f}", [1000 * found["write"]["again"] for found in reports.values()]),
         ("play, ms a frame, median", f"< {LIMITS['play']}", [found["play"]["median"] for found in reports.values()]),
         ("play, ms a frame, best", f"< {LIMITS['play']}", [found["play"]["best"] for found in reports.values()]),
+        ("play, processor, median", "", [found["play"]["busy"] for found in reports.values()]),
         ("play with all handles, best", "", [found["play_with_handles"]["best"] for found in reports.values()]),
     ]
     live = [found.get("live") for found in reports.values()]
@@ -83,6 +84,7 @@ def print_table(reports: dict[str, dict[str, Any]]) -> None:
         ("first prediction, 10 s, ms", "", "whole", 1000),
         ("stall of a tick, ms, median", "", "stall_median", 1),
         ("stall of a tick, ms, longest", f"< {LIMITS['stall']:.0f}", "stall_most", 1),
+        ("its processor time, ms, most", "", "stall_busy", 1),
     ):
         rows.append((name, limit, [scale * found[key] if found else None for found in live]))
     print(f"{'':30s}{'wanted':>9s}" + "".join(f"{version:>9s}" for version in reports))
