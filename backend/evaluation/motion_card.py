@@ -32,10 +32,14 @@ def page(card: dict[str, Any]) -> str:
     lines += [
         f"{training['seconds'] / 60:.0f} minutes by the clock on one thread of a two-core machine that had other work too, no GPU.",
         training.get("note", ""),
+        *([f"Started from weights with sha256 `{training['started_from']}`."] if "started_from" in training else []),
         "",
     ]
     lines += [
-        "Make the data first: `python -m backend prepare --layout grid --clips FOLDER` and `python -m backend prepare --layout actors`.",
+        "Make the data first: `python -m backend prepare --layout grid --clips FOLDER`, then",
+        "`python -m backend prepare --layout revoiced --voices heart heart+4 heart-4 heart-8` and, FOLDER with LJ Speech in it,",
+        "`python -m backend prepare --layout actors --what clips --speech FOLDER synthesised --voices heart heart+4 heart-4 heart-8",
+        "--people 96 --passes 2`.",
         "",
     ]
     if training.get("before"):

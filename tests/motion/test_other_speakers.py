@@ -72,6 +72,11 @@ def test_a_run_goes_on_from_given_weights_of_its_own_size():
     for own in (trainer.model, trainer.averaged):
         assert torch.equal(own.motion_leave.weight, model.motion_leave.weight) and own.au_basis.abs().sum() > 0
     assert trainer.step == 0
+    plain = Trainer.fresh(TrainConfig(model=replace(TINY, latent_width=0)), reference_face())
+    plain.start_from(model)  # the regressor: what belongs to the latent is left out
+    assert torch.equal(plain.model.motion_leave.weight, model.motion_leave.weight)
+    with pytest.raises(Fault):
+        trainer.start_from(plain.model)
     with pytest.raises(Fault) as fault:
         Trainer.fresh(TrainConfig(model=MotionConfig(width=64)), reference_face()).start_from(model)
     assert fault.value.code == "bad-option"

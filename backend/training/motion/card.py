@@ -34,9 +34,15 @@ DATA_CREDITS = [
         "credit": "USC Institute for Creative Technologies: ICT-FaceKit (2020)",
         "use": "motion of the synthetic actors",
     },
+    {
+        "name": "hibari-tts, voice heart",
+        "licence": "Apache-2.0",
+        "credit": "The authors of hibari-tts",
+        "use": "other voices at four pitches: of the synthetic actors, and of GRID's sentences over the tracked lips",
+    },
 ]
 LIMITS = [
-    "One real speaker, neutral six-word sentences; all other voices were made by augmentation or are one reader's.",
+    "One real speaker, neutral six-word sentences; all other voices are one reader's, one synthesiser's or were made by augmentation.",
     "AUs of real clips are estimates; obedience to keyed AUs was learnt from synthetic faces, where they add up linearly.",
     "The tongue is not modelled; pucker and funnel follow the voice and cannot be keyed.",
 ]
@@ -55,6 +61,7 @@ def card(trainer: Trainer, variant: str, counts: dict[str, int], note: str = "")
             "seconds": round(trainer.seconds),
             "steps": trainer.step,
             "seed": trainer.config.seed,
+            **({"started_from": trainer.started_from} if trainer.started_from else {}),
             "configuration": asdict(trainer.config),
             **counts,
             **({"note": note} if note else {}),

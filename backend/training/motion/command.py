@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     trainer = Trainer.fresh(config, reference_face(), None if alone else Experts.load(arguments.experts))
     if arguments.start_from is not None:
         trainer.start_from(load_model(arguments.start_from))
+        trainer.started_from = hashlib.sha256(arguments.start_from.read_bytes()).hexdigest()
     trainer.resume(arguments.work)
     if arguments.export_only:
         if trainer.step == 0:

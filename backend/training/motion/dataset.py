@@ -79,7 +79,7 @@ class Shares:
     people with other voices and acting on top; ``revoiced``: the share of these that are revoiced clips, where there are some.
     ``silent``: acting without a word. Synthetic actors are the rest."""
 
-    recorded: float = 0.25
+    recorded: float = 0.1875
     tracked: float = 0.375
     silent: float = 0.1875
     revoiced: float = 0.5

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Trainer:
     experts: Experts | None = None
     step: int = 0
     seconds: float = 0.0
+    started_from: str = ""  # sha256 of the weights that the run went on from
 
     @classmethod
     def fresh(cls, config: TrainConfig, face: ReferenceFace, experts: Experts | None = None) -> Trainer:
@@ -72,11 +73,15 @@ class Trainer:
         return trainer
 
     def start_from(self, model: MotionModel) -> None:
-        """Takes over the values of trained weights; the steps count from nought. Raises Fault ``bad-option`` where the sizes differ."""
-        if model.config != self.config.model:
-            raise Fault("bad-option", "The weights to start from have another size than this run.", "Use weights of the same variant.")
+        """Takes over the values of trained weights; the steps count from nought. A run without a latent leaves out what belongs to one.
+
+        Raises Fault ``bad-option`` where the sizes differ.
+        """
+        if replace(model.config, latent_width=self.config.model.latent_width) != self.config.model:
+            raise Fault("bad-option", "The weights to start from have another size than this run.", "Use weights of the same size.")
         for own in (self.model, self.averaged):
-            own.load_state_dict(model.state_dict())
+            if own.load_state_dict(model.state_dict(), strict=False).missing_keys:
+                raise Fault("bad-option", "The weights to start from have no latent.", "Start from weights of a generator.")
         self._set_basis()
 
     def resume(self, folder: Path) -> None:
