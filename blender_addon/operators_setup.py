@@ -58,7 +58,7 @@ class AUTTER_OT_setup_backend(SetupOperator, bpy.types.Operator):
 
     stable_diffusion: BoolProperty(
         name="Stable Diffusion",
-        description="Also the packages of the tier Stable Diffusion 1.5, 750 MB more on disk; its weights are fetched separately",
+        description="Also the packages of the tier Stable Diffusion 1.5, 150 MB more on disk; its weights are fetched separately",
         default=False,
         options={"SKIP_SAVE"},
     )

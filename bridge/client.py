@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from . import paths
 from .environment import child_environment
 from .faults import Fault
 from .messages import Message, pack_shot
-from .process import START_SECONDS, STOP_SECONDS, RestartLimiter, command_line
+from .process import START_SECONDS, STOP_SECONDS, Backoff, RestartLimiter, command_line
 from .reuse import Reuse
 from .session import Ended, Session
 from .shot import Shot, Track
@@ -95,6 +96,7 @@ class Client:
         self.backend_version = ""
         self.last_fault: Fault | None = None
         self._session: Session | None = None
+        self._backoff, self._started = Backoff(), 0.0
         self._open: set[int] = set()
         self._local: list[Event] = []  # events of our own making, for the next poll
 
@@ -113,10 +115,11 @@ class Client:
             self.state, self.last_fault = BackendState.FAILED, fault
             raise
         self.state, self.last_fault = BackendState.STARTING, None
-        self._session = self._open_session()
+        self._session, self._started = self._open_session(), time.monotonic()
 
     def _open_session(self) -> Session:
-        return Session(self._command, child_environment(self._environment), self.log_path, self._start_seconds)
+        environment = child_environment(self._environment)
+        return Session(self._command, environment, self.log_path, self._start_seconds, self._backoff.seconds)
 
     def find_portrait(self, path: str | Path) -> int:
         """Result: header ``portrait_size`` [width, height]; arrays ``landmarks`` (162, 2), ``mesh`` (478, 3), float32 pixels."""
@@ -262,6 +265,8 @@ class Client:
 
     def _ended(self, fault: Fault | None) -> list[Event]:
         self._session = None
+        if fault is not None:
+            self._backoff.died(time.monotonic() - self._started)
         self.memory_mb = 0.0
         self.state, self.last_fault = (BackendState.FAILED, fault) if fault is not None else (BackendState.OFF, self.last_fault)
         told = fault or Fault("backend-died", "The backend was stopped.", "Start the job again.")

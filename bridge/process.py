@@ -184,6 +184,23 @@ class RestartLimiter:
         self._starts.append(now)
 
 
+class Backoff:
+    """How long to wait before the next start: not at all after a long life, longer and longer after deaths that follow at once."""
+
+    def __init__(self, quick: float = 10.0, first: float = 0.5, longest: float = 30.0) -> None:
+        self._quick, self._first, self._longest = quick, first, longest
+        self._deaths = 0
+
+    def died(self, lived: float) -> None:
+        """Notes that a backend ended unasked after so many seconds."""
+        self._deaths = self._deaths + 1 if lived < self._quick else 0
+
+    @property
+    def seconds(self) -> float:
+        """0 after the first quick death, which may have been the job's fault; then doubling."""
+        return min(self._longest, self._first * 2.0 ** (self._deaths - 2)) if self._deaths > 1 else 0.0
+
+
 def died(status: int | None, log_tail: str) -> Fault:
     """The fault for a backend that ended while it was needed."""
     hint = "Run it again: a new backend is started for it."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from .channel import HANDSHAKE_SECONDS, Channel, connect, deadline
 from .faults import Fault
 from .log import BackendLog
 from .messages import Message, decode, encode
+from .privacy import whole_paths_wanted
 from .process import START_SECONDS, STOP_SECONDS, BackendProcess, died
 from .versions import check_backend
 
@@ -40,15 +40,20 @@ Preparation = Callable[[], Message]
 
 
 class Session:
-    """Starts at once, in threads of its own. ``arrivals`` ends with an ``Ended``."""
+    """Starts after ``delay`` seconds, in threads of its own. ``arrivals`` ends with an ``Ended``."""
 
     def __init__(
-        self, command: Sequence[str], environment: dict[str, str], log_path: Path | None, start_seconds: float = START_SECONDS
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        log_path: Path | None,
+        start_seconds: float = START_SECONDS,
+        delay: float = 0.0,
     ) -> None:
         self.arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[tuple[int | None, Preparation] | None] = queue.SimpleQueue()
         self._command, self._environment = list(command), environment
-        self._log_path, self._start_seconds = log_path, start_seconds
+        self._log_path, self._start_seconds, self._delay = log_path, start_seconds, delay
         self._stopping = threading.Event()
         self._lock = threading.Lock()  # guards _process between the session's thread and stop()
         self._process: BackendProcess | None = None
@@ -84,8 +89,11 @@ class Session:
 
     def _run(self) -> None:
         fault: Fault | None
-        time.sleep(0.002)  # lets the caller go on first: starting a process holds the interpreter's lock for some milliseconds
-        log = BackendLog(self._log_path)
+        # Lets the caller go on first: starting a process holds the interpreter's lock for some milliseconds.
+        if self._stopping.wait(max(0.002, self._delay)):
+            self.arrivals.put(Ended(None))
+            return
+        log = BackendLog(self._log_path, keep_paths=whole_paths_wanted(self._environment))
         try:
             fault = self._live(log)
         except Fault as raised:

@@ -89,7 +89,7 @@ def make_plan(
         found, reason = build, "Chosen by hand."
     names = tuple(sorted({*extras, *noted(paths.default_environment())}))
     more = sum(EXTRA_MEGABYTES[lock_of(data, name).stem] for name in names)
-    disk, download = DISK_MEGABYTES.get(found, 3000) + 3 * more, DOWNLOAD_MEGABYTES.get(found, 1000) + more
+    disk, download = DISK_MEGABYTES.get(found, 3000) + more, DOWNLOAD_MEGABYTES.get(found, 1000) + more // 2
     plan = Plan(data, Path(), python, found, reason, disk, download, source, proof, names)
     folder = paths.environments_dir() / name_of(plan)
     if sys.platform == "win32" and len(str(folder)) > _LONGEST_ROOT:

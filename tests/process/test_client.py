@@ -15,7 +15,7 @@ import pytest
 
 from bridge import PROTOCOL, VERSION
 from bridge.client import BackendState, Client
-from bridge.process import Ready, RestartLimiter, command_line
+from bridge.process import Backoff, Ready, RestartLimiter, command_line
 from bridge.shot import Track
 from tests.bridge.shots import plain_shot, plain_track
 from tests.process.backends import ROOT, SLOW_BACKEND, backend_pid, finished, gather, is_gone, outcome, saw, script_client, wait_until
@@ -159,6 +159,25 @@ def test_a_backend_that_always_dies_is_given_a_rest(make_client: Maker) -> None:
     codes = [outcome(client, client.find_portrait("/x/fast")).header["code"] for _ in range(3)]
     assert codes == ["backend-start-failed", "backend-start-failed", "backend-restarts"]
     assert client.state is BackendState.FAILED and "2 times" in str(client.last_fault)
+
+
+def test_quick_deaths_are_followed_by_longer_and_longer_waits(make_client: Maker) -> None:
+    backoff, waits = Backoff(longest=3.0), []
+    for lived in (0.1, 0.1, 0.1, 0.1, 0.1, 500.0, 0.1, 0.1):
+        backoff.died(lived)
+        waits.append(backoff.seconds)
+    assert waits == [0.0, 0.5, 1.0, 2.0, 3.0, 0.0, 0.0, 0.5]
+    client = make_client(script_client, "raise SystemExit('broken')", limiter=RestartLimiter(most=9))
+    delays = []
+    for _ in range(3):
+        job = client.find_portrait("/x/fast")
+        assert client.state is BackendState.STARTING and client._session is not None
+        delays.append(client._session._delay)
+        assert outcome(client, job).header["code"] == "backend-start-failed"
+    assert delays == [0.0, 0.0, 0.5]
+    client.find_portrait("/x/fast")
+    client.close()
+    assert client.state is BackendState.OFF, "it waited for a start that nobody wants any more"
 
 
 def test_the_rest_ends() -> None:

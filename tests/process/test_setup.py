@@ -9,8 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
@@ -24,7 +27,7 @@ from tests.process.backends import ROOT, is_gone, wait_until
 pytestmark = pytest.mark.process
 
 PROOF = "backend, bridge, torch, tinypackage"
-SECONDS = 120.0
+SECONDS = 300.0  # a busy machine takes long over an environment
 
 
 @pytest.fixture
@@ -230,3 +233,57 @@ def test_the_build_fits_the_card_and_its_driver(found: hardware.Hardware, build:
     if sys.platform == "linux":  # the wheels for cards leave the cards' libraries to packages of their own
         assert [hardware.needs_more(chosen, words) for words in sources][0] == (chosen not in ("cpu", "mps"))
         assert hardware.needs_more("cpu", ["torch==2.13.0"]) and not hardware.needs_more("cpu", ["torch==2.13.0+cpu"])
+
+
+class Mirror(BaseHTTPRequestHandler):
+    """A proxy behind which a mirror of packages lies, as in a closed network. ``wheels``: what the mirror has."""
+
+    wheels: Path
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)  # through a proxy: the whole address
+        name = unquote(urlsplit(self.path).path).rstrip("/").rpartition("/")[2]
+        if name.endswith(".whl"):
+            body = (self.wheels / name).read_bytes()
+        else:
+            found = [path.name for path in self.wheels.iterdir() if path.name.partition("-")[0] == name.replace("-", "_")]
+            body = "".join(f'<a href="/files/{quote(wheel)}">{wheel}</a>' for wheel in found).encode()
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "text/html" if not name.endswith(".whl") else "application/octet-stream")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_mirror_behind_a_proxy(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip's own configuration and HTTP_PROXY reach the set-up; a proxy that is gone is told as the network."""
+    release = make_release(tmp_path)
+    monkeypatch.setattr(Mirror, "wheels", release[1], raising=False)
+    monkeypatch.setattr(Mirror, "asked", [], raising=False)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    configuration = tmp_path / "pip.conf"
+    configuration.write_text("[global]\nindex-url = http://mirror.invalid/simple\ntrusted-host = mirror.invalid\nretries = 0\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    words = ["--build", "cpu", "--proof", PROOF]
+    process = SetupProcess("install", release[0], words, Path(sys.executable))
+    run_to_end(process)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    assert process.state.fault is None, process.state.fault.log_tail
+    assert imports(PROOF) and any(address.startswith("http://mirror.invalid/simple/torch") for address in Mirror.asked)
+
+    again = SetupProcess("install", make_release(tmp_path / "newer", "0.0.2")[0], words, Path(sys.executable))
+    run_to_end(again)
+    assert again.state.fault is not None and again.state.fault.code == "setup-network" and "PROXY" in again.state.fault.hint
+    assert imports(PROOF), "the environment that works is no longer in use"
