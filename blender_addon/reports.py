@@ -15,6 +15,7 @@ import bpy
 
 from .bridge import PROTOCOL, VERSION
 from .bridge.faults import Fault
+from .bridge.privacy import whole_paths_wanted, without_private_paths
 
 MOST_REPORTS = 20
 
@@ -77,7 +78,7 @@ def reporting(execute: Callable[..., set[str]]) -> Callable[..., set[str]]:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """Everything that helps to understand a problem, as plain text for the clipboard."""
+    """Everything that helps to understand a problem, as plain text for the clipboard, without private folders and names."""
     lines = [
         f"AUtter {VERSION} (protocol {PROTOCOL}), Blender {bpy.app.version_string}, Python {platform.python_version()}",
         platform.platform(),
@@ -87,4 +88,5 @@ def as_text(facts: dict[str, Any]) -> str:
         moment = time.strftime("%H:%M:%S", time.localtime(report.when))
         lines += ["", f"{moment} {report.level} {report.code}".rstrip(), report.sentence]
         lines += [line for line in (report.hint, report.log_tail) if line]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    return text if whole_paths_wanted() else without_private_paths(text)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from .privacy import without_private_paths
+
 LARGEST_FILE = 1024 * 1024  # bytes before the file is rotated
 OLD_FILES = 2
 TAIL_LINES = 40
@@ -18,10 +20,13 @@ LONGEST_LINE = 2000
 
 
 class BackendLog:
-    """Collects lines; safe to use from several threads. A log file that cannot be written never stops the backend."""
+    """Collects lines; safe to use from several threads. A log file that cannot be written never stops the backend.
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    ``keep_paths``: lines are kept as they come, with folders that may tell of a person.
+    """
+
+    def __init__(self, path: Path | None, keep_paths: bool = False) -> None:
+        self.path, self._keep_paths = path, keep_paths
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._lock = threading.Lock()
         self._file = _open(path)
@@ -29,6 +34,7 @@ class BackendLog:
     def add(self, line: str) -> None:
         """Keeps one line."""
         line = line.rstrip()[:LONGEST_LINE]
+        line = line if self._keep_paths else without_private_paths(line)
         with self._lock:
             self._tail.append(line)
             if self._file is not None:
