@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", choices=["cpu", "cuda", "mps"], help="where the network runs (default: a graphics card if there is one)"
     )
+    parser.add_argument("--memory", type=float, metavar="MINUTES", help="instead: this process's memory over a shot of so many minutes")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -28,6 +29,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from backend.synthesis.small.render import render_frames
 
     runtime, device = _runtime(arguments)
+    if arguments.memory:
+        held = memory_over_shot(runtime, arguments.memory)
+        print("MB held by minute of the shot: " + ", ".join(f"{minute:g}: {amount:.0f}" for minute, amount in held))
+        return {"device": device, "memory": held}
     portrait, points, track = synthetic_shot(1024, arguments.frames)
     aus = np.zeros((len(track), 18), np.float32)
     table: dict[str, dict[str, float]] = {}
@@ -51,6 +56,21 @@ def synthetic_shot(side: int, frames: int) -> tuple[NDArray[np.uint8], NDArray[n
     points = (side / 2 + ring * side * 0.25).astype(np.float32)
     sway = np.sin(np.arange(frames, dtype=np.float32) / 4)[:, None, None] * draw.normal(0, side * 0.002, (1, 162, 2)).astype(np.float32)
     return draw.integers(0, 256, (side, side, 3), dtype=np.uint8), points, points[None] + sway
+
+
+def memory_over_shot(runtime: Any, minutes: float, side: int = 512, fps: int = 25) -> list[tuple[float, float]]:
+    """Minute of the shot and MB that this process then holds, about twenty times over a shot drawn in one step; frames are thrown away."""
+    from backend.serve.memory import resident_megabytes
+    from backend.synthesis.small.render import render_frames
+
+    portrait, points, track = synthetic_shot(side, max(round(minutes * 60 * fps), 1))
+    aus = np.zeros((len(track), 18), np.float32)
+    every = max(len(track) // 20, 1)
+    held = []
+    for row, _ in enumerate(render_frames(portrait, points, track, aus, steps=1, runtime=runtime), 1):
+        if row % every == 0:
+            held.append((round(row / fps / 60, 2), round(resident_megabytes(), 1)))
+    return held
 
 
 def part_times(runtime: Any) -> dict[str, float]:

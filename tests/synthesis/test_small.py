@@ -19,9 +19,9 @@ from bridge.faults import Fault
 pytestmark = pytest.mark.unit
 torch = pytest.importorskip("torch")
 
-from backend.synthesis.small.conditions import Conditions  # noqa: E402
+from backend.synthesis.small.conditions import Conditions, to_picture  # noqa: E402
 from backend.synthesis.small.network import NetworkConfig, SmallNetwork  # noqa: E402
-from backend.synthesis.small.render import render_frames, warp_only_frames  # noqa: E402
+from backend.synthesis.small.render import CropRenderer, render_frames, warp_only_frames  # noqa: E402
 from backend.synthesis.small.runtime import OnnxRuntime, TorchRuntime  # noqa: E402
 from backend.synthesis.small.weights import WEIGHTS, load_network, save_network  # noqa: E402
 
@@ -53,7 +53,7 @@ def test_onnx_and_torch_agree(weights: Path) -> None:
     for runtime in (OnnxRuntime(weights, threads=1, side=64), TorchRuntime(weights)):
         fine, coarse, flow, mask = runtime.trunk(given)
         picture = runtime.denoise(given.images[:3], 0.5, given.images[3:6], mask, fine, coarse)
-        results.append((fine, coarse, flow, mask, picture))
+        results.append([np.asarray(values) for values in (fine, coarse, flow, mask, picture)])
     assert results[0][4].std() > 0.01
     for first, second in zip(*results, strict=True):
         assert np.abs(first - second).max() < 1e-3
@@ -149,3 +149,18 @@ def test_warp_alone_moves_the_lips() -> None:
     portrait, points, track, _ = shot()
     frames = list(warp_only_frames(portrait, points, track))
     assert np.abs(frames[-1].astype(int) - frames[0]).max() > 20
+
+
+def test_a_portrait_driven_by_itself_is_not_warped(weights: Path) -> None:
+    network = load_network(weights)
+    with torch.no_grad():
+        network.trunk.heads.bias[:2] = 2.0  # a network that is sure of a flow everywhere
+    save_network(network, weights, {"name": "test"})
+    points = drawn_points()
+    face = drawn_face(points, 256)
+    renderer = CropRenderer(face, points, runtime=TorchRuntime(weights), steps=1)
+    assert np.abs(renderer.mistake).mean() > 0.01
+    still, spoken = renderer.frame(points, None), renderer.frame(drawn_points(opening=0.08), None)
+    assert np.abs(still.field).max() < 1e-4
+    assert np.abs(to_picture(still.warped).astype(int) - face).max() <= 1
+    assert np.abs(spoken.field).max() > 0.01

@@ -54,14 +54,14 @@ def test_a_dropped_jaw_does_not_lift_the_hair() -> None:
     middle = float(start[list(REGIONS["face_oval"]), 1].mean())
     lower = start[:, 1] > middle + 0.08
     goal[lower, 1] += 0.04
-    first, second = surrounding_points(start, goal)
+    first, second, _ = surrounding_points(start, goal)
     arc = first[:, 1] < middle
     assert arc.sum() >= 5 and np.abs(second[arc] - first[arc]).max() < 2e-3
 
 
 def test_resting_faces_are_left_alone() -> None:
     start, _ = shifted(0)
-    first, second = surrounding_points(start, start)
+    first, second, _ = surrounding_points(start, start)
     assert np.abs(first - second).max() < 1e-5
     assert np.abs(landmark_warp(start, start, led=True).field).max() < 1e-4
 

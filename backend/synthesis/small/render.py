@@ -20,7 +20,7 @@ from .raster import face_gate
 from .runtime import NETWORK_SIDE, Runtime, default_runtime
 from .sampler import sample, shot_noise
 from .turn import SafePoints, within_limits
-from .warp import apply_field, landmark_warp
+from .warp import GRID, apply_field, landmark_warp, node_centres
 
 PREROLL = 4  # frames rendered before the first one asked for, so that a range agrees with the whole
 _DETAIL = 2  # the portrait's detail is kept up to this many times the crop size
@@ -67,6 +67,11 @@ class CropRenderer:
         self.noise = shot_noise(seed, portrait.shape[0])
         self.previous: Array | None = None
         self.mouth = MouthInterior(portrait, portrait_points, mouth_interior)
+        # The portrait driven by its own landmarks should not move at all: what flow the network adds to it then is its mistake on this
+        # face, and is taken off every frame's. Matters for people unlike those trained on.
+        still = landmark_warp(portrait_points, portrait_points, led=True)
+        conditions = frame_conditions(still, to_signed(apply_field(portrait, still.field)), self.signed, portrait_points, None, None)
+        self.mistake = np.ascontiguousarray(self.runtime.trunk(conditions)[2].transpose(1, 2, 0))
 
     def __call__(self, points: Array, intensities: Array | None) -> CropFrame:
         """The next frame at landmarks ``points`` (162, 2), crop coordinates, and AU ``intensities`` (18,) 0..5 or None."""
@@ -84,11 +89,18 @@ class CropRenderer:
         fine, coarse, flow, mask = self.runtime.trunk(conditions)
         gate = face_gate(points, self.portrait.shape[0])
         mask = mask * gate
-        field = warp.field + flow.transpose(1, 2, 0) * cv2.resize(gate, flow.shape[1:], interpolation=cv2.INTER_AREA)[..., None]
+        added = flow.transpose(1, 2, 0) - _carried(self.mistake, warp.field)
+        field = warp.field + added * cv2.resize(gate, flow.shape[1:], interpolation=cv2.INTER_AREA)[..., None]
         warped = to_signed(apply_field(self.portrait, field))
         picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
         picture = np.clip(picture, -1, 1)
         return CropFrame(self.mouth(picture, points), warped, field, warp.kept, picture, turn)
+
+
+def _carried(values: Array, field: Array) -> Array:
+    """Values (nodes, nodes, 2) of places of the portrait, where the backward field (nodes, nodes, 2) puts them in the frame."""
+    places = (node_centres(0, 0, GRID, GRID) + field) * GRID - np.float32(0.5)
+    return np.asarray(cv2.remap(values, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def render_frames(

@@ -31,17 +31,17 @@ class Runtime(Protocol):
     uses_previous: bool
     frames_at_once: int  # how many threads may call it together with profit
 
-    def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
-        """Fine features, coarse features, flow (2, nodes, nodes), mask (1, side, side)."""
+    def trunk(self, conditions: Conditions) -> tuple[Any, Any, Array, Array]:
+        """Fine and coarse features for ``denoise`` (they may lie on a card), flow (2, nodes, nodes), mask (1, side, side)."""
         ...
 
-    def denoise(self, noisy: Array, time: float, warped: Array, mask: Array, fine: Array, coarse: Array) -> Array:
+    def denoise(self, noisy: Array, time: float, warped: Array, mask: Array, fine: Any, coarse: Any) -> Array:
         """The clean picture (3, side, side) -1..1 predicted from a noisy one."""
         ...
 
 
 class TorchRuntime:
-    """The network in torch, on any device."""
+    """The network in torch, on any device, in single precision: half of it is not within the 1e-3 that the two runtimes agree to."""
 
     frames_at_once = 2  # one on the device while the processor prepares or pastes another
 
@@ -53,22 +53,23 @@ class TorchRuntime:
         self._network = load_network(weights).to(device, memory_format=torch.channels_last)
         self.uses_previous = self._network.config.uses_previous
 
-    def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
-        """See ``Runtime``."""
+    def trunk(self, conditions: Conditions) -> tuple[Any, Any, Array, Array]:
+        """See ``Runtime``. The features stay on the device."""
         with self._torch.inference_mode():
-            outputs = self._network.trunk(*map(self._tensor, (conditions.images, conditions.geometry, conditions.aus)))
-        fine, coarse, flow, mask = (output[0].float().cpu().numpy() for output in outputs)
-        return fine, coarse, flow, mask
+            fine, coarse, flow, mask = self._network.trunk(*map(self._tensor, (conditions.images, conditions.geometry, conditions.aus)))
+        return fine[0], coarse[0], flow[0].cpu().numpy(), mask[0].cpu().numpy()
 
-    def denoise(self, noisy: Array, time: float, warped: Array, mask: Array, fine: Array, coarse: Array) -> Array:
+    def denoise(self, noisy: Array, time: float, warped: Array, mask: Array, fine: Any, coarse: Any) -> Array:
         """See ``Runtime``."""
         with self._torch.inference_mode():
             inputs = [self._tensor(array) for array in (noisy, warped, mask, fine, coarse)]
             picture = self._network.denoiser(*inputs, self._torch.tensor([time], dtype=self._torch.float32, device=self.device))
-        return np.asarray(picture[0].float().cpu().numpy())
+        return np.asarray(picture[0].cpu().numpy())
 
-    def _tensor(self, array: Array) -> Any:
-        return self._torch.from_numpy(np.ascontiguousarray(array))[None].to(self.device)
+    def _tensor(self, values: Any) -> Any:
+        """A batch of one on the device, from an array or from what is there already."""
+        tensor = values if self._torch.is_tensor(values) else self._torch.from_numpy(np.ascontiguousarray(values))
+        return tensor[None].to(self.device)
 
 
 class OnnxRuntime:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bridge.landmarks import EYE_INNER_LEFT, EYE_INNER_RIGHT, EYE_OUTER_LEFT, EYE_OUTER_RIGHT, REGIONS
 
-from .turn import landmark_depth
+from .turn import landmark_depth, turned
 
 Points = NDArray[np.float32]
 Motion = Callable[[NDArray[np.float64], float], NDArray[np.float64]]
@@ -24,6 +24,7 @@ Motion = Callable[[NDArray[np.float64], float], NDArray[np.float64]]
 # All chosen on people trained on: one real man, one real woman, rendered people.
 _HAIR_REACH = 1.2  # how far out the arc lies, from the middle of the face, over the face's outline
 _HAIR_DEPTH = -0.4  # in eye distances, as the landmarks' depths
+_HAIR_HELD, _HAIR_FREE = 4.0, 10.0  # degrees of turn from which the arc is let go, and fully: there another part of the hair is seen
 _NECK_DEPTH = -0.8
 # Rows below the chin: distance in face heights, and share of the neck's shift that the body there goes along.
 _CHEST_ROWS = ((0.15, 0.15), (0.35, 0.05))
@@ -33,14 +34,15 @@ _OVAL = list(REGIONS["face_oval"])
 _CORNERS = [EYE_INNER_LEFT, EYE_INNER_RIGHT, EYE_OUTER_LEFT, EYE_OUTER_RIGHT]
 
 
-def surrounding_points(portrait: Points, frame: Points) -> tuple[Points, Points]:
-    """Further pairs of points (n, 2) for the spline from ``portrait`` (162, 2) to ``frame`` (162, 2); n depends on the portrait alone."""
+def surrounding_points(portrait: Points, frame: Points) -> tuple[Points, Points, Points]:
+    """Further pairs of points (n, 2) for the spline from ``portrait`` (162, 2) to ``frame`` (162, 2), and how softly it is held to
+    them (n,), 0 firmly to 1 not at all; n depends on the portrait alone."""
     oval = portrait[_OVAL].astype(np.float64)
     middle, low, high = oval.mean(0), oval.min(0), oval.max(0)
     width, height = high - low
     upper = [row for row in _OVAL if portrait[row, 1] < middle[1] - 0.05 * height]
     if len(upper) < 4:  # upside down or degenerate: nothing can be said of hair and chest
-        return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32)
+        return np.zeros((0, 2), np.float32), np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
     skull = _skull_motion(portrait, frame, upper + _CORNERS)
     arc = _inside(middle + (portrait[[row for row in upper if portrait[row, 1] < middle[1] - 0.1 * height]] - middle) * _HAIR_REACH)
     starts, goals = [arc], [skull(arc, _HAIR_DEPTH)]
@@ -51,7 +53,9 @@ def surrounding_points(portrait: Points, frame: Points) -> tuple[Points, Points]
         row = _inside(np.stack([across, np.full(_CHEST_POINTS, high[1] + below * height)], 1))
         starts.append(row)
         goals.append(row + share * sway)
-    return np.concatenate(starts).astype(np.float32), np.concatenate(goals).astype(np.float32)
+    softness = np.zeros(sum(map(len, starts)), np.float32)
+    softness[: len(arc)] = np.clip((turned(portrait, frame) - _HAIR_HELD) / (_HAIR_FREE - _HAIR_HELD), 0, 1)
+    return np.concatenate(starts).astype(np.float32), np.concatenate(goals).astype(np.float32), softness
 
 
 def _inside(places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -55,8 +55,7 @@ def landmark_depth() -> NDArray[np.float64]:
 def within_limits(portrait: Points, points: Points) -> SafePoints:
     """Landmarks ``points`` (162, 2) of a frame with their turn away from ``portrait`` (162, 2) held back past the limit."""
     shift, unit = _depth_shift(portrait, points)
-    sines = np.clip(shift / unit / (_ACROSS, _DOWN), -1, 1)
-    asked = float(np.degrees(np.arcsin(min(float(np.linalg.norm(sines)), 1.0))))
+    asked = _degrees(shift, unit)
     shown = limited(asked)
     if shown >= asked:
         return SafePoints(points, asked, asked)
@@ -65,12 +64,22 @@ def within_limits(portrait: Points, points: Points) -> SafePoints:
     return SafePoints(held.astype(np.float32), asked, shown)
 
 
+def turned(portrait: Points, points: Points) -> float:
+    """Degrees of turn of the landmarks ``points`` (162, 2) away from ``portrait`` (162, 2)."""
+    return _degrees(*_depth_shift(portrait, points))
+
+
 def limited(angle: float) -> float:
     """Degrees shown for degrees asked for: the same at first, then ever less, never more than ``LARGEST_TURN``."""
     if angle <= FREE_TURN:
         return angle
     room = LARGEST_TURN - FREE_TURN
     return FREE_TURN + room * float(np.tanh((angle - FREE_TURN) / room))
+
+
+def _degrees(shift: NDArray[np.float64], unit: float) -> float:
+    sines = np.clip(shift / unit / (_ACROSS, _DOWN), -1, 1)
+    return float(np.degrees(np.arcsin(min(float(np.linalg.norm(sines)), 1.0))))
 
 
 def _depth_shift(portrait: Points, points: Points) -> tuple[NDArray[np.float64], float]:

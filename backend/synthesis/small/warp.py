@@ -100,11 +100,10 @@ def anchors() -> NDArray[np.float32]:
 def _led_points(portrait: NDArray[np.float32], frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
     """Landmarks and the further points of lids, hair and chest, in both faces, and their softness."""
     lids, around = crease_points(portrait, frame), surrounding_points(portrait, frame)
-    firm = np.zeros(len(portrait), np.float32), np.zeros(len(around[0]), np.float32)
     return (
         np.concatenate([portrait, lids[0], around[0]]),
         np.concatenate([frame, lids[1], around[1]]),
-        np.concatenate([firm[0], lids[2], firm[1]]),
+        np.concatenate([np.zeros(len(portrait), np.float32), lids[2], around[2]]),
     )
 
 

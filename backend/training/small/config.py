@@ -69,8 +69,8 @@ class TrainingConfig:
 
 
 def fine_tuning(config: TrainingConfig) -> TrainingConfig:
-    """The run that goes on from stored weights: a quarter of the rate, falling from the start."""
-    return replace(config, learning_rate=config.learning_rate / 4, decay_share=1.0)
+    """The run that goes on from stored weights: a quarter of the rate, soon reached, falling from the start."""
+    return replace(config, learning_rate=config.learning_rate / 4, decay_share=1.0, warm_up_steps=20)
 
 
 def tiny_config() -> TrainingConfig:

@@ -20,6 +20,7 @@ from .checkpoint import load_state, save_state
 from .config import TrainingConfig
 from .critics import Critics
 from .losses import Batch, corrupted, loss_terms, predict, stack_pairs, warp_portrait
+from .on_device import DeviceFaces
 from .pairs import PairSampler
 from .ranks import Ranks
 from .validation import Validation
@@ -61,6 +62,8 @@ class Trainer:
         training = [clip for clip in clips if not clip.validation and not for_choosing(clip)]
         own_seed = config.seed + self.steps + 1_000_003 * self.ranks.rank
         self.sampler = PairSampler(training, config, own_seed)
+        # A processor needs no copy of its own: there pairs are made from the mapped cache.
+        self.faces = None if device == "cpu" else DeviceFaces(training, config.losses, device)
         self.draw = torch.Generator().manual_seed(own_seed)
         self.critics = Critics(config, device)
         self.validation = Validation(clips, config.validation_pairs)
@@ -152,7 +155,10 @@ class Trainer:
         """A batch and the previous frames to condition on: none, the truth made worse, or the network's own."""
         if rollout:
             return self._rolled_out(window, count)
-        batch = stack_pairs([self.sampler.pair(window) for _ in range(count)], self.device)
+        if self.faces is not None:
+            batch = self.faces.batch([self.sampler.recipe(window) for _ in range(count)])
+        else:
+            batch = stack_pairs([self.sampler.pair(window) for _ in range(count)], self.device)
         if self.config.no_previous >= 1:
             return batch, torch.zeros_like(batch.target)
         first = warp_portrait(batch.portrait, batch.field, batch.base)

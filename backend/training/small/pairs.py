@@ -70,10 +70,15 @@ class PairSampler:
 
     def pair(self, window: int) -> Pair:
         """A random pair whose window has ``window`` pixels a side (256: the whole picture)."""
+        drawn = self.recipe(window)
+        return build_pair(drawn.clip, drawn.start, drawn.goal, self.config, drawn.view, drawn.with_previous)
+
+    def recipe(self, window: int) -> Recipe:
+        """What a random pair is to be made of."""
         task = str(self.draw.choice(TASKS, p=self.config.tasks))
         clip, start, goal = self._rows(task)
         view = draw_view(clip, goal, self.config, self.draw, window, task)
-        return build_pair(clip, start, goal, self.config, view, bool(self.draw.random() >= self.config.no_previous))
+        return Recipe(clip, start, goal, view, bool(self.draw.random() >= self.config.no_previous))
 
     def sequence(self, window: int, length: int) -> list[Pair]:
         """Pairs of ``length`` frames in a row that lead up to a random target; the first alone has a true previous frame.
@@ -162,6 +167,43 @@ class View:
     with_aus: bool
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """A pair yet to be made: the rows ``start`` (portrait) and ``goal`` (target) of a clip, seen in one view."""
+
+    clip: FaceClip
+    start: int
+    goal: int
+    view: View
+    with_previous: bool
+
+    @property
+    def has_previous(self) -> bool:
+        """Whether the pair shows the frame before: it was drawn so, and there is one."""
+        return self.with_previous and self.clip.consecutive and self.goal > 0
+
+    def points(self) -> tuple[Array, Array]:
+        """Landmarks (162, 2) of portrait and target in the view, crop coordinates."""
+        view, rows = self.view, (self.start, self.goal)
+        first, second = (place_points(self.clip.points[row], view.placing, view.mirrored, _SIDE) for row in rows)
+        return first, second + view.jitter
+
+    def aus(self) -> Array | None:
+        """The target's AUs (18,), None where the network is not to be told."""
+        return self.clip.aus[self.goal] if self.view.with_aus else None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All of a pair but its pictures; see ``Pair``."""
+
+    raster: Array
+    field: Array
+    geometry: Array
+    aus: Array
+    importance: Array
+
+
 def draw_view(clip: FaceClip, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int, task: str) -> View:
     """A random look, placing and window about the target ``goal``."""
     look = random_look(draw)
@@ -173,14 +215,14 @@ def draw_view(clip: FaceClip, goal: int, config: TrainingConfig, draw: np.random
 
 def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, view: View, with_previous: bool) -> Pair:
     """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a common look and placing."""
-    first, second = (place_points(clip.points[row], view.placing, view.mirrored, _SIDE) for row in (start, goal))
+    recipe = Recipe(clip, start, goal, view, with_previous)
+    first, second = recipe.points()
     portrait = view.look.apply(place_picture(clip.frames[start], view.placing, (0, 0, _SIDE, _SIDE)))
     target = view.look.apply(place_picture(clip.frames[goal], view.placing, view.place))
     previous = None
-    if with_previous and clip.consecutive and goal > 0:
+    if recipe.has_previous:
         previous = to_signed(view.look.apply(place_picture(clip.frames[goal - 1], view.placing, view.place)))
-    aus = clip.aus[goal] if view.with_aus else None
-    return assemble(portrait, first, target, second + view.jitter, previous, aus, view.place, config.losses)
+    return assemble(portrait, first, target, second, previous, recipe.aus(), view.place, config.losses)
 
 
 def assemble(
@@ -195,24 +237,31 @@ def assemble(
 ) -> Pair:
     """A pair from pictures and landmarks in crop coordinates; ``place`` is the window (left, top, width, height) in pixels."""
     left, top, width, height = place
-    cell = _SIDE // GRID
-    nodes = top // cell, left // cell, height // cell, width // cell
-    warp = landmark_warp(portrait_points, points, nodes, led=True)
-    rows, columns = slice(top, top + height), slice(left, left + width)
     signed = to_signed(portrait)
-    raster = landmark_raster(points, _SIDE)[rows, columns].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    shape = pair_shape(portrait_points, points, aus, place, losses)
     return Pair(
         portrait=signed,
-        portrait_window=np.ascontiguousarray(signed[:, rows, columns]),
+        portrait_window=np.ascontiguousarray(signed[:, top : top + height, left : left + width]),
         target=to_signed(target),
-        raster=raster,
+        raster=shape.raster,
         previous=np.zeros((3, height, width), np.float32) if previous is None else previous,
-        field=warp.field.transpose(2, 0, 1).astype(np.float32),
-        geometry=geometry_stack(warp),
-        aus=au_vector(aus),
-        importance=importance_map(points, losses)[None, rows, columns],
+        field=shape.field,
+        geometry=shape.geometry,
+        aus=shape.aus,
+        importance=shape.importance,
         window=place,
     )
+
+
+def pair_shape(portrait_points: Array, points: Array, aus: Array | None, place: tuple[int, int, int, int], losses: LossWeights) -> Shape:
+    """All that follows from landmarks and AUs, in the window ``place``."""
+    left, top, width, height = place
+    cell = _SIDE // GRID
+    warp = landmark_warp(portrait_points, points, (top // cell, left // cell, height // cell, width // cell), led=True)
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    raster = landmark_raster(points, _SIDE)[rows, columns].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+    field = warp.field.transpose(2, 0, 1).astype(np.float32)
+    return Shape(raster, field, geometry_stack(warp), au_vector(aus), importance_map(points, losses)[None, rows, columns])
 
 
 def random_window(points: Array, window: int, draw: np.random.Generator, task: str = "any") -> tuple[int, int, int, int]:
