@@ -22,9 +22,8 @@ def draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, setting
     if settings.tier == "sd15":
         for text, icon in sd15_lines(settings.preset):
             draw_text(layout, context, text, icon)
-    column = layout.column(align=True)
-    column.prop(settings, "label")
-    column.prop(settings, "invisible_mark")
+    layout.prop(settings, "label")
+    layout.prop(settings, "invisible_mark")
 
 
 def sd15_lines(preset: str) -> list[tuple[str, str]]:

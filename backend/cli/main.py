@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(fault, as_json, EXIT_INTERRUPTED if fault.code == "cancelled" else EXIT_FAULT)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        interrupted = Fault("interrupted", "Interrupted; nothing half-written was left behind.")
+        interrupted = Fault("interrupted", "Interrupted; nothing half-written was left behind.", "Run it again when you want it.")
         return _failed(interrupted, as_json, EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -27,7 +27,7 @@ class ProgressBar:
 
     def __call__(self, done: int, total: int, phase: str) -> None:
         if self._interrupted:
-            raise Fault("cancelled", "The command was interrupted.")
+            raise Fault("cancelled", "The command was interrupted.", "Run it again when you want it.")
         if not self._shown:
             return
         from tqdm import tqdm

@@ -24,8 +24,9 @@ from bridge.faults import Fault
 WORD = np.unpackbits(np.frombuffer(hashlib.sha256(b"synthetic media made with AUtter").digest()[:4], np.uint8))
 LEAST_MATCHING = 29  # of 32 bits. Fair coins reach it in 5,489 of 2^32 cases, about once in 780,000
 _SIDE = 256
-_STEP = 8  # frames: what is laid over a picture fits its neighbours too, and a mark that hardly moves survives encoding better
-_FRAMES_READ = 7  # odd: a vote has a winner
+_STEP = 6  # frames: what is laid over a picture fits its neighbours too while little moves, and a mark at rest survives encoding better
+_FADE = 3  # frames from one to the next: both carry the word, and a sudden change would flicker
+_FRAMES_READ = 5  # odd: a vote has a winner
 _METHOD = "rivaGan"
 
 
@@ -64,8 +65,7 @@ def marked(frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         if step == 0 or present.shape != frame.shape:
             former, present = present, _change(encoder, frame)
             former = former if former.shape == present.shape else present
-        # A slow passage from one to the next: both carry the word, and a sudden change would flicker.
-        share = (step + 1) / _STEP
+        share = min((step + 1) / _FADE, 1.0)
         change = (1 - share) * former + share * present
         yield np.clip(np.rint(frame + change), 0, 255).astype(np.uint8)
 

@@ -50,7 +50,7 @@ class Job:
 
 def cancelled() -> Fault:
     """The fault that a cancelled job ends with."""
-    return Fault("cancelled", "The job was cancelled.")
+    return Fault("cancelled", "The job was cancelled.", "Start it again when you want it.")
 
 
 class Progress:

@@ -23,6 +23,7 @@ from .extras import NAMES
 from .install import install, repair, uninstall
 from .plan import PROOF, make_plan
 
+_CANCELLED = Fault("cancelled", "The set-up was cancelled; it goes on where it stopped.", "Press Set Up Backend again to go on.")
 TASKS = ("install", "repair", "uninstall")
 _PARENT_CHECK_SECONDS = 1.0
 
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say({"ended": True, "fault": fault.to_dict()})
         return 2
     except KeyboardInterrupt:
-        _say({"ended": True, "fault": Fault("cancelled", "The set-up was cancelled; it goes on where it stopped.").to_dict()})
+        _say({"ended": True, "fault": _CANCELLED.to_dict()})
         return 2
     return 0
 

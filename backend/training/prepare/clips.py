@@ -71,15 +71,15 @@ def prepare_clip(source: Source, out: Path, resting: RestingFace | None, silent_
 def _into(report: ClipReport, source: Source, out: Path, resting: RestingFace | None, silent_clips: bool, shortest: float) -> None:
     with_sound = source.audio != source.video or probe_video(source.video).has_audio
     if not with_sound and not silent_clips:
-        raise Fault("audio-missing", "The video has no sound, and no sound file of its name lies beside it.")
+        raise Fault("audio-missing", "The video has no sound, and no sound file of its name lies beside it.", "Put one there.")
     frames, fps, size = look_at(source.video)
     pieces, left_out = find_pieces(frames, fps, shortest)
     report.seconds = float(len(frames) / fps)
     report.left_out = [_span(part, fps) for part in left_out]
     if not any(seen.faces for seen in frames):
-        raise Fault("face-none", "No face was found.")
+        raise Fault("face-none", "No face was found.", "Leave the video out.")
     if not pieces:
-        raise Fault("no-piece", f"No stretch of {shortest:g} s shows one face alone: {_reasons(left_out)}.")
+        raise Fault("no-piece", f"No stretch of {shortest:g} s shows one face alone: {_reasons(left_out)}.", "Leave the video out.")
     for number, piece in enumerate(pieces):
         name = source.name if len(pieces) == 1 else f"{source.name}-{number + 1}"
         origin = write_piece(out / f"{name}.npz", piece.tracked(fps, size), source, piece.first, resting, with_sound)
