@@ -23,6 +23,7 @@ from bridge.landmarks import (
     LID_UPPER_LEFT,
     LID_UPPER_RIGHT,
     OF_MEDIAPIPE,
+    REGIONS,
 )
 
 Points = NDArray[np.float32]
@@ -31,6 +32,8 @@ Points = NDArray[np.float32]
 CREASE_HEIGHT = 0.25
 # Openings of the narrower eye, as shares of the wider one, up to which lids are taken to slide, and from which on not at all.
 SLIDING, UNMOVED = 0.3, 0.6
+# Likewise, between which the irises go over from the lids' to their own motion.
+IRIS_HIDDEN, IRIS_SHOWN = 0.2, 0.45
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class _Eye:
     lower: int
     lids: tuple[int, ...]
     brows: tuple[int, ...]
+    iris: tuple[int, ...]  # its rim, then its centre
 
 
 def _rows(*mesh_indices: int) -> tuple[int, ...]:
@@ -52,13 +56,41 @@ def _rows(*mesh_indices: int) -> tuple[int, ...]:
 _EYES = (
     _Eye(
         EYE_INNER_LEFT, EYE_OUTER_LEFT, LID_UPPER_LEFT, LID_LOWER_LEFT,
-        _rows(384, 385, 386, 387, 388), _rows(285, 295, 282, 283, 276),
+        _rows(384, 385, 386, 387, 388), _rows(285, 295, 282, 283, 276), (*REGIONS["iris_left"], OF_MEDIAPIPE[473]),
     ),
     _Eye(
         EYE_INNER_RIGHT, EYE_OUTER_RIGHT, LID_UPPER_RIGHT, LID_LOWER_RIGHT,
-        _rows(157, 158, 159, 160, 161), _rows(55, 65, 52, 53, 46),
+        _rows(157, 158, 159, 160, 161), _rows(55, 65, 52, 53, 46), (*REGIONS["iris_right"], OF_MEDIAPIPE[468]),
     ),
 )  # fmt: skip
+
+
+def irises_behind_lids(portrait: Points, frame: Points) -> tuple[Points, Points]:
+    """Both faces' landmarks (162, 2), with the irises of the narrower eyes squeezed between lids that are nearly shut.
+
+    Without, the round iris of keyed motion holds the lid open.
+    """
+    first, second = portrait.copy(), frame.copy()
+    for eye in _EYES:
+        if _opening(frame, eye) < _opening(portrait, eye):
+            second[list(eye.iris)] = _squeezed(portrait, frame, eye)
+        else:
+            first[list(eye.iris)] = _squeezed(frame, portrait, eye)
+    return first, second
+
+
+def _squeezed(wide: Points, narrow: Points, eye: _Eye) -> Points:
+    """The iris points (5, 2) of the narrower eye, squeezed between its lids as far as they cover it."""
+    iris = _local(wide, eye, eye.iris)
+    upper, lower = _local(wide, eye, (eye.upper, eye.lower))[:, 1]
+    upper_narrow, lower_narrow = _local(narrow, eye, (eye.upper, eye.lower))[:, 1]
+    span = upper - lower if abs(upper - lower) > 1e-4 else 1e-4
+    height = lower_narrow + (iris[:, 1] - lower) / span * (upper_narrow - lower_narrow)
+    along, across = _axes(narrow, eye)
+    squeezed = narrow[eye.inner] + iris[:, :1] * along + height[:, None] * across
+    share = np.clip((_opening(narrow, eye) / max(_opening(wide, eye), 1e-6) - IRIS_HIDDEN) / (IRIS_SHOWN - IRIS_HIDDEN), 0, 1)
+    share = share * share * (3 - 2 * share)
+    return np.asarray(squeezed + share * (narrow[list(eye.iris)] - squeezed), np.float32)
 
 
 def crease_points(portrait: Points, frame: Points) -> tuple[Points, Points, Points]:

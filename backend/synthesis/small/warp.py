@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .eyes import crease_points
+from .eyes import crease_points, irises_behind_lids
 from .surroundings import surrounding_points
 
 GRID = 64  # nodes a side; finer nodes change nothing that can be seen
@@ -99,10 +99,11 @@ def anchors() -> NDArray[np.float32]:
 
 def _led_points(portrait: NDArray[np.float32], frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
     """Landmarks and the further points of lids, hair and chest, in both faces, and their softness."""
+    first, second = irises_behind_lids(portrait, frame)
     lids, around = crease_points(portrait, frame), surrounding_points(portrait, frame)
     return (
-        np.concatenate([portrait, lids[0], around[0]]),
-        np.concatenate([frame, lids[1], around[1]]),
+        np.concatenate([first, lids[0], around[0]]),
+        np.concatenate([second, lids[1], around[1]]),
         np.concatenate([np.zeros(len(portrait), np.float32), lids[2], around[2]]),
     )
 
