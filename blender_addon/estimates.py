@@ -44,7 +44,7 @@ def lines(context: bpy.types.Context, actor: bpy.types.Object | None, frames: ra
         told.append(Line(f"About {duration(len(frames) / speed)} at {speed:.1f} frames a second, as measured here", "SORTTIME"))
     else:
         told.append(Line("How long it takes is measured by the first render with these settings", "SORTTIME"))
-    told.append(_memory_line(float(known.get("memory_mb") or 0.0), settings))
+    told += _memory_lines(float(known.get("memory_mb") or 0.0), settings)
     told.append(_disk_line(context, actor, len(frames)))
     if waiting := len([job for job in backend_link.book.open.values() if job.kind == "render"]):
         told.append(Line(f"It waits for {waiting} other render{'s' if waiting > 1 else ''}", "PREV_KEYFRAME"))
@@ -106,11 +106,18 @@ def _table() -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _memory_line(measured: float, settings: RenderSettings) -> Line:
-    if settings.tier != "small" and not measured:
-        return Line("Memory: not measured here yet; the backend checks before it starts", "MEMORY")
-    needed, free = measured or BACKEND_MEGABYTES, available_megabytes()
+def _memory_lines(measured: float, settings: RenderSettings) -> list[Line]:
+    """Beside what is free. The Stable Diffusion tier's need stands above already (quality.py) where the backend has told it."""
     client = backend_link.current_client()
+    if settings.tier != "small" and client is not None and client.tiers.get(settings.tier, {}).get("need_gb"):
+        return []
+    if settings.tier != "small" and not measured:
+        return [Line("Memory: not measured here yet; the backend checks before it starts", "MEMORY")]
+    return [_memory_line(measured or BACKEND_MEGABYTES, client)]
+
+
+def _memory_line(needed: float, client: Any) -> Line:
+    free = available_megabytes()
     held = client.memory_mb if client is not None else 0.0
     more = max(needed - held, 0.0)
     if not free:

@@ -12,28 +12,42 @@ ENTRIES: tuple[tuple[str, str] | None, ...] = (
     ("autter.new_actor", "USER"),
     ("autter.new_sample_scene", "SCENE_DATA"),
     ("autter.add_voice", "SOUND"),
+    ("autter.use_strip_as_voice", "SOUND"),
     None,
     ("autter.predict", "GRAPH"),
     ("autter.another_take", "FILE_REFRESH"),
     ("autter.capture", "CAMERA_DATA"),
     ("autter.import_performance", "IMPORT"),
+    ("autter.import_aus", "IMPORT"),
     ("autter.export_performance", "EXPORT"),
     ("autter.key_shapes", "SHAPEKEY_DATA"),
     None,
     ("autter.preview_frame", "RENDER_STILL"),
+    ("autter.show_portrait", "IMAGE_DATA"),
+    ("autter.forget_live_pictures", "TRASH"),
     ("autter.render", "RENDER_ANIMATION"),
     ("autter.render_edited", "SEQUENCE"),
     ("autter.redo_take", "FILE_REFRESH"),
+    ("autter.restore_take", "RECOVER_LAST"),
+    ("autter.choose_take", "RESTRICT_SELECT_OFF"),
     ("autter.compare_takes", "ARROW_LEFTRIGHT"),
     ("autter.open_take_folder", "FILE_FOLDER"),
     ("autter.render_all", "RENDERLAYERS"),
     ("autter.export_job", "EXPORT"),
     ("autter.add_take", "IMPORT"),
+    ("autter.run_again", "FILE_REFRESH", "Run Unfinished Jobs Again"),
+    ("autter.forget_lost", "X", "Forget Unfinished Jobs"),
     None,
     ("autter.cancel", "X"),
     ("autter.free_memory", "TRASH"),
+    ("autter.backend_start", "PLAY"),
     ("autter.backend_stop", "QUIT"),
+    ("autter.setup_backend", "IMPORT"),
+    ("autter.cancel_setup", "X"),
+    ("autter.repair_backend", "TOOL_SETTINGS"),
+    ("autter.uninstall_backend", "TRASH"),
     ("autter.copy_report", "COPYDOWN"),
+    ("autter.clear_report", "X", "Dismiss Report"),
 )
 PARENTS = ("VIEW3D_MT_object", "VIEW3D_MT_pose", "SEQUENCER_MT_strip", "SEQUENCER_MT_add")
 
@@ -52,7 +66,7 @@ class AUTTER_MT_main(bpy.types.Menu):
             if entry is None:
                 self.layout.separator()
             else:
-                self.layout.operator(entry[0], icon=entry[1])
+                self.layout.operator(entry[0], icon=entry[1], **({"text": entry[2]} if len(entry) > 2 else {}))
 
 
 def _draw_entry(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

@@ -42,3 +42,11 @@ def test_every_operator_of_the_guide_runs_as_it_is_written(addon):
             assert set(given) <= set(properties), f"{page}: {name} has no {set(given) - set(properties)}"
             called.add(name)
     assert len(called) > 5
+
+
+def test_what_the_tab_has_is_in_the_menu_and_so_in_the_search(addon):
+    folder = Path(addon.properties.__file__).parent
+    named = lambda pattern: {name for path in folder.glob(pattern) for name in re.findall(r'"autter\.(\w+)"', path.read_text("utf-8"))}  # noqa: E731
+    of_one_row = {"use_parked", "forget_parked"}  # each belongs to a line of the panel
+    assert len(named("panel_*.py")) > 30
+    assert named("panel_*.py") - named("menus*.py") == of_one_row

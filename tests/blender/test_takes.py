@@ -278,6 +278,12 @@ def test_what_the_dialog_says(addon, ready, monkeypatch, tmp_path):
     bpy.ops.autter.render(wait=True)
     after = " ".join(line.text for line in addon.estimates.lines(bpy.context, actor, frames))
     assert "About 2 s at 12.0 frames a second" in after and "Memory: about" in after and str(tmp_path / "autter") in after
+    bpy.context.scene.autter.tier = "sd15"
+    memory = lambda: [line.text for line in addon.estimates.lines(bpy.context, actor, frames) if "Memory" in line.text]  # noqa: E731
+    monkeypatch.setattr(addon.backend_link.current_client(), "tiers", {}, raising=False)
+    assert "not measured here yet" in memory()[0]
+    addon.backend_link.current_client().tiers["sd15"] = {"ready": True, "need_gb": {"draft": 5.0}}
+    assert not memory()  # it stands beside the choice of quality
 
 
 def test_preview_over_the_portrait(addon, ready, tmp_path):
