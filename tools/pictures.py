@@ -18,11 +18,14 @@ from tools.say import ROOT, run_quietly, say, step
 PICTURES = ROOT / "docs" / "pictures"
 SHRINK = """
 import sys
+from pathlib import Path
 from PIL import Image
 picture = Image.open(sys.argv[1]).convert("RGB")
 width = int(sys.argv[3])
 picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-picture.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=8, dither=Image.Dither.FLOYDSTEINBERG).save(sys.argv[2], optimize=True)
+picture.save(sys.argv[2], optimize=True)
+if Path(sys.argv[2]).stat().st_size > 400_000:
+    picture.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=8, dither=Image.Dither.FLOYDSTEINBERG).save(sys.argv[2], optimize=True)
 """
 CROP = """
 import sys
@@ -71,6 +74,6 @@ def window_pictures(blend: Path, scratch: Path) -> None:
 
 
 def shrink(source: Path, target: Path, width: int) -> None:
-    """A picture of ``width`` pixels and 256 colours, small enough for a repository."""
+    """A picture of ``width`` pixels, with 256 colours where all of them would be too much for a repository."""
     run_quietly([BACKEND.interpreter, "-c", SHRINK, source, target, width], "Shrinking a picture")
     say("    {} ({:.0f} kB)".format(target.relative_to(ROOT), target.stat().st_size / 1000))

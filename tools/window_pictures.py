@@ -32,12 +32,14 @@ def begin(blend: str) -> driver.Script:
     driver.quiet()
     bpy.context.preferences.system.viewport_aa = "5"
     bpy.context.preferences.view.ui_scale = 1.0
+    bpy.context.preferences.system.use_region_overlap = False  # so that "view all" means what is not under the sidebar
     addon_utils.enable(PACKAGE, default_set=True, persistent=True)
     bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
     yield 1.0
     scene = bpy.context.scene
     driver.window().workspace.sequencer_scene = scene
     actor = module("actors").require_actor(bpy.context)
+    scene.render.resolution_x, scene.render.resolution_y = actor.autter.portrait_size
     bpy.context.view_layer.objects.active = actor
     actor.select_set(True)
     for area in list(driver.window().screen.areas):
@@ -95,7 +97,7 @@ def layers(folder: Path) -> driver.Script:
     """The NLA with the locked prediction below the edits, and the graph editor with keyed AUs."""
     area = driver.area_of("VIEW_3D")
     with bpy.context.temp_override(area=area, region=driver.region_of(area)):
-        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.62)
+        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.7)
     yield 0.5
     lower, upper = sorted((area for area in driver.window().screen.areas if area.type == "VIEW_3D"), key=lambda area: area.y)[:2]
     upper.type, lower.type = "NLA_EDITOR", "GRAPH_EDITOR"
@@ -104,10 +106,15 @@ def layers(folder: Path) -> driver.Script:
     graph = lower.spaces.active
     graph.dopesheet.show_only_selected = True
     graph.use_normalization = False
+    graph.show_handles = False
+    graph.show_region_ui = upper.spaces.active.show_region_ui = False
     actor = module("actors").require_actor(bpy.context)
     data = actor.animation_data
     for curve in module("compat").iterate_curves(data.action, module("compat").assigned_slot(data)):
         curve.select = curve.data_path.startswith('["AU')
+    with bpy.context.temp_override(area=lower, region=driver.region_of(lower, "CHANNELS")):
+        for _ in range(2):  # groups, then curves
+            bpy.ops.anim.channels_expand(all=True)
     for area, operator in ((lower, bpy.ops.graph.view_all), (upper, bpy.ops.nla.view_all)):
         with bpy.context.temp_override(area=area, region=driver.region_of(area)):
             operator()
@@ -132,10 +139,11 @@ def sequencer(folder: Path) -> driver.Script:
     scene = bpy.context.scene
     for strip in module("compat").strips_of(scene.sequence_editor):
         strip.select = False
+    yield from driver.open_tab("SEQUENCE_EDITOR")
     for kind, operator in (("WINDOW", bpy.ops.sequencer.view_all), ("PREVIEW", bpy.ops.sequencer.view_all_preview)):
         with bpy.context.temp_override(area=area, region=driver.region_of(area, kind)):
             operator()
-    yield from driver.open_tab("SEQUENCE_EDITOR")
+    yield 0.5
     yield from keep("sequencer", folder, area)
 
 

@@ -213,7 +213,59 @@ def quit_during_job(blend: str) -> driver.Script:
     seen["pid"] = status[0]
 
 
+def first_five_minutes(blend: str) -> driver.Script:
+    """An empty Blender, New Sample Scene, then an edit and Re-render Edited Range, all through the search as the guide says."""
+    book, takes = module("backend_link").book, module("takes")
+    bpy.ops.wm.read_homefile(app_template="", use_factory_startup=False)
+    yield 1.0
+    module("preferences").preferences().output_folder = str(Path(blend).parent / "takes")
+    yield from driver.open_tab()
+    yield from driver.search("New Sample Scene")
+    strips = lambda: takes.strips_in(module("compat").shown_sequencer_scene(bpy.context))  # noqa: E731
+    yield from driver.until(lambda: strips() and not book.open and not book.finished, 2 * PATIENCE, "the sample's take")
+    seen["first_take"] = takes.take_of(strips()[0]).frames
+    assert module("prediction").predicted_range(actor()) and takes.take_of(strips()[0]).movie.is_file()
+    bone = actor().pose.bones["LipOuter.00.R"]
+    for frame, x in ((10, 0.0), (14, 0.06), (18, 0.0)):
+        bone.location = (x, 0, 0)
+        bone.keyframe_insert("location", frame=frame)
+    yield 0.5
+    yield from driver.search("Re-render Edited Range")
+    yield from driver.until(lambda: len(strips()) > 1 and not book.open and not book.finished, 2 * PATIENCE, "the edited take")
+    seen["second_take"] = takes.take_of(strips()[0]).note
+    assert "made anew" in seen["second_take"]
+    yield from driver.picture(str(Path(blend).with_name("five_minutes.png")))
+
+
+def buttons_of_the_guide(blend: str) -> driver.Script:
+    """Entries that the guide names, called by their names; Ctrl-Z takes them back."""
+    prediction, mine = module("prediction"), lambda: actor().autter
+    book = module("backend_link").book
+    for name, is_so in (
+        ("Fit Rig", lambda: mine().fitting),
+        ("Cancel Fit", lambda: not mine().fitting),
+        ("Pin Frames", lambda: len(mine().pinned_ranges) == 1),
+        ("Unpin Frames", lambda: not len(mine().pinned_ranges)),
+        ("Clear Prediction", lambda: prediction.predicted_range(actor()) is None),
+        (None, lambda: prediction.predicted_range(actor()) is not None),
+        ("Another Take", lambda: mine().seed == 1 and not book.open and not book.finished),
+        (None, lambda: mine().seed == 0),
+        ("Copy Report", lambda: bpy.context.window_manager.clipboard.startswith("AUtter")),
+    ):
+        if name is not None:
+            yield from driver.search(name)
+        for _ in range(4 if name is None else 1):  # the result of a job is a step of undo of its own
+            if name is None and not is_so():
+                yield from driver.press("Z", ctrl=True)
+                yield 0.5
+        yield from driver.until(is_so, PATIENCE, name or "undo")
+        seen.setdefault("called", []).append(name or "Ctrl-Z")
+    yield from driver.picture(str(Path(blend).with_name("buttons.png")))
+
+
 SCENARIOS = {
+    "first_five_minutes": first_five_minutes,
+    "buttons_of_the_guide": buttons_of_the_guide,
     "key_and_drag": key_and_drag,
     "predict_and_preview": predict_and_preview,
     "live": live,

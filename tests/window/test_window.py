@@ -64,7 +64,18 @@ def play(scenario: str, blend: Path, home: Path, out: Path) -> dict[str, object]
     return dict(json.loads(out.read_text()))
 
 
-@pytest.mark.parametrize("scenario", ["key_and_drag", "predict_and_preview", "live", "render_and_cancel", "open_during_job"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "first_five_minutes",
+        "buttons_of_the_guide",
+        "key_and_drag",
+        "predict_and_preview",
+        "live",
+        "render_and_cancel",
+        "open_during_job",
+    ],
+)
 def test_scenario(scenario: str, blend: Path, home: Path, tmp_path: Path) -> None:
     print(play(scenario, blend, home, tmp_path / "seen.json"))
 
