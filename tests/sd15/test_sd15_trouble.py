@@ -244,6 +244,31 @@ def test_a_job_ends_while_its_weights_are_read(monkeypatch: pytest.MonkeyPatch) 
     assert len(render(shot(1))) == 1
 
 
+def test_a_job_ends_in_the_middle_of_an_evaluation_and_of_a_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor may take minutes for one."""
+    monkeypatch.setattr(tier, "TICK_SECONDS", 0.0)
+    given = shot(2)
+    whole = render(given)  # keeps the portrait's bank: what is read and told is the same from now on
+    tier.free()
+    told: list[float] = []
+    render(given, fraction=told.append)
+    before, after = told.count(0.0), len(told) - told.count(0.0)
+    assert before > 100 and after > 3  # parts of the one evaluation, then parts of the decoder
+    for limit in (before - 20, len(told) - 1):
+        calls: list[float] = []
+
+        def stop_there(share: float, calls: list[float] = calls, limit: int = limit) -> None:
+            calls.append(share)
+            if len(calls) >= limit:
+                stop(share)
+
+        tier.free()
+        with pytest.raises(Fault) as caught:
+            render(given, fraction=stop_there)
+        assert caught.value.code == "cancelled" and len(calls) == limit
+    assert all(np.array_equal(one, two) for one, two in zip(render(given), whole, strict=True))  # what was stopped leaves nothing behind
+
+
 def test_a_conversion_that_was_cut_off_leaves_nothing_and_a_former_files_is_let_go_of(tmp_path: Path) -> None:
     path, cache = tmp_path / "motion_module.pth", tmp_path / "cache"
     torch.save({"first": torch.zeros(3), "second": torch.ones(4)}, path)

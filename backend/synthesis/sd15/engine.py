@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .bank_cache import Bank, bank_file, cached_bank
 from .catalogue import VOICE_ENCODER
 from .checkpoints import Tick, no_tick
-from .devices import compile_wanted, compiled, place, take_turns
+from .devices import compile_wanted, compiled, listen, place, take_turns
 from .memory import Plan, free_bytes, reference_bytes
 from .models import Models, load_models, load_reference
 from .pipeline import Sd15Pipeline
@@ -33,17 +33,25 @@ class Engine:
         self._key: tuple[object, ...] | None = None
         self._models: Models | None = None
         self._network: object = None
+        self._tick: Tick = no_tick
         self._voice: tuple[object, VoiceEncoder] | None = None
 
     def pipeline(self, setting: Setting, plan: Plan, settings: Sd15Settings, tick: Tick = no_tick) -> Sd15Pipeline:
-        """A pipeline over the loaded networks, which are loaded first where other ones, or none, are in memory; ``tick`` may stop that."""
+        """A pipeline over the loaded networks, which are loaded first where other ones, or none, are in memory.
+
+        ``tick`` is called while they are read and while they work, and may raise to stop.
+        """
+        self._tick = tick
         key = (setting.weights.chosen.key, json.dumps(setting.weights.stamp()), setting.device, setting.dtype, plan.offload)
         if key != self._key or self._models is None:
             self.free()
             models = _load(setting, plan, tick)
             self._key, self._models = key, models
-            whole = plan.offload == "none"  # what comes and goes cannot be part of a graph
-            self._network = compiled(models.denoising_unet) if whole and compile_wanted(setting.device) else models.denoising_unet
+            if plan.offload == "none" and compile_wanted(setting.device):  # what comes and goes cannot be part of a graph
+                self._network = compiled(models.denoising_unet)
+            else:
+                self._network = models.denoising_unet
+                listen(models, lambda: self._tick())
         pipeline = Sd15Pipeline(self._models, plan.applied(settings))
         pipeline.network = self._network  # type: ignore[assignment]
         return pipeline

@@ -35,7 +35,7 @@ Array = NDArray[np.float32]
 Share = Callable[[float], None]  # share of the work done, 0..1; may raise to cancel
 Look = Callable[[Picture], None]
 LOOK_SECONDS = 1.0  # between two looks at unfinished frames
-TICK_SECONDS = 0.1  # between two questions whether to go on, while weights are read
+TICK_SECONDS = 0.1  # between two questions whether to go on, while weights are read and networks work
 log = logging.getLogger("autter.sd15")
 
 
@@ -138,9 +138,9 @@ def render_rows(
 ) -> Iterator[Picture]:
     """Pictures (h, w, 3) uint8 of the portrait's size, one for each row; see ``render.render_frames``.
 
-    ``fraction`` is told the share done while weights are read and after every evaluation of the network, and may raise to stop. ``look``
-    gets unfinished pictures now and then. ``hearing``: what EchoMimic's weights hear. Raises Fault ``out-of-memory`` where even the
-    cheapest plan does not fit.
+    ``fraction`` is told the share done, while weights are read and networks work and after every evaluation; it may raise to stop.
+    ``look`` gets unfinished pictures now and then. ``hearing``: what EchoMimic's weights hear. Raises Fault ``out-of-memory`` where even
+    the cheapest plan does not fit.
     """
     end = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
     plan, done = rendering.outlook.plan, 0
@@ -238,19 +238,20 @@ class _Watch:
     """Turns the pipeline's steps into a share done and looks."""
 
     def __init__(self, fraction: Share | None, look: Look | None, before: float) -> None:
-        self._fraction, self._look, self._before = fraction, look, before
+        self._fraction, self._look, self._before, self._share = fraction, look, before, before
         self._looked = self._ticked = time.monotonic()
         self.paste: Callable[[Picture], Picture] = np.asarray
 
     def tick(self) -> None:
-        """While weights are read, which may take minutes the first time: nothing is done yet, but a cancelled job ends here."""
+        """While weights are read and networks work, which may take minutes: a cancelled job ends here."""
         if self._fraction is not None and time.monotonic() - self._ticked >= TICK_SECONDS:
             self._ticked = time.monotonic()
-            self._fraction(self._before)
+            self._fraction(self._share)
 
     def __call__(self, step: Step) -> None:
+        self._share = self._before + (1 - self._before) * step.done
         if self._fraction is not None:
-            self._fraction(self._before + (1 - self._before) * step.done)
+            self._fraction(self._share)
         if self._look is not None and time.monotonic() - self._looked >= LOOK_SECONDS:
             self._look(self.paste(step.picture()))
             self._looked = time.monotonic()
