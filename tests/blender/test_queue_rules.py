@@ -156,3 +156,17 @@ def test_a_job_that_is_offered_again_is_done_by_one_click(addon, tmp_path, monke
         addon.backend_link.poll()
     addon.backend_link.collect_faults()
     assert not addon.backend_link.book.lost, "a job that failed by itself is offered again"
+
+
+def test_the_panel_offers_what_was_not_finished(addon):
+    from types import SimpleNamespace
+
+    from test_operators import LayoutDouble
+
+    book, drawn = addon.backend_link.book, []
+    left = book.add(job(addon, 5, generation=book.generation))
+    book.take_event(addon.bridge.client.Event("failed", 5, fault(addon, "backend-died").to_dict()))
+    addon.backend_link.collect_faults()
+    addon.panel_state.forget()
+    addon.panel_backend.BackendPanel.draw(SimpleNamespace(layout=LayoutDouble(drawn)), bpy.context)
+    assert f"{left.title} Scene: not finished" in drawn and {"autter.run_again", "autter.forget_lost"} <= set(drawn)
