@@ -214,6 +214,11 @@ def test_no_face(addon, tmp_path):
     assert report.code == "face-none" and report.hint.startswith("Use a picture")
     text = addon.reports.as_text({"backend": "ready"})
     assert "No face was found" in text and "Blender" in text
+    addon.reports.note_fault(
+        addon.bridge.faults.Fault("image-missing", f"There is no file {tmp_path / 'Secret Film' / 'a face.png'}.", "-")
+    )
+    told = addon.reports.as_text({"device": "CPU", "log": str(tmp_path / "Secret Film" / "backend.log")})
+    assert "Secret" not in told and str(tmp_path) not in told and "face.png" in told and "CPU" in told and "image-missing" in told
     bpy.ops.autter.clear_report()
     assert addon.reports.latest_problem() is None
 
@@ -229,6 +234,24 @@ def test_wrong_python(addon, tmp_path, monkeypatch):
     addon.preferences.preferences().backend_python = str(tmp_path / "chosen")
     assert "chosen" in addon.backend_link.backend_missing()
     addon.preferences.preferences().backend_python = ""
+
+
+def test_a_backend_on_another_computer(addon, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTTER_BACKEND_PYTHON", str(tmp_path / "no-python"))
+    chosen = addon.preferences.preferences()
+    try:
+        chosen.remote, chosen.remote_address, chosen.remote_token = True, "127.0.0.1:47001", "0" * 64
+        assert not addon.backend_link.backend_missing()  # none is needed here
+        client = addon.backend_link.require_client()
+        assert isinstance(client, addon.bridge.remote.RemoteClient) and client._place.address == "tcp:127.0.0.1:47001"
+        chosen.remote_address = "box.example.org:47001"
+        with pytest.raises(addon.bridge.faults.Fault) as caught:
+            addon.backend_link.require_client()
+        assert caught.value.code == "remote-address" and "tunnel" in caught.value.hint
+    finally:
+        chosen.remote, chosen.remote_token = False, ""
+        addon.backend_link.close()
+    assert addon.backend_link.backend_missing()
 
 
 def test_a_backend_that_dies(addon, tmp_path):
