@@ -107,7 +107,7 @@ class AUTTER_OT_copy_report(AutterOperator, bpy.types.Operator):
                 version=client.backend_version,
                 log=getattr(client, "log_path", ""),
             )
-        context.window_manager.clipboard = reports.as_text(facts)
+        context.window_manager.clipboard = reports.as_text(facts, getattr(client, "log_path", None))
         self.report({"INFO"}, "The report is on the clipboard.")
         return {"FINISHED"}
 

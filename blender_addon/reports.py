@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -18,6 +19,7 @@ from .bridge.faults import Fault
 from .bridge.privacy import whole_paths_wanted, without_private_paths
 
 MOST_REPORTS = 20
+LOG_BYTES = 4096  # of the end of the log: read in no time, and enough to see what came last
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,11 @@ def reporting(execute: Callable[..., set[str]]) -> Callable[..., set[str]]:
     return wrapped
 
 
-def as_text(facts: dict[str, Any]) -> str:
-    """Everything that helps to understand a problem, as plain text for the clipboard, without private folders and names."""
+def as_text(facts: dict[str, Any], log: Path | None = None) -> str:
+    """Everything that helps to understand a problem, as plain text for the clipboard, without private folders and names.
+
+    ``log``: the backend's log file, whose end goes along.
+    """
     lines = [
         f"AUtter {VERSION} (protocol {PROTOCOL}), Blender {bpy.app.version_string}, Python {platform.python_version()}",
         platform.platform(),
@@ -88,5 +93,17 @@ def as_text(facts: dict[str, Any]) -> str:
         moment = time.strftime("%H:%M:%S", time.localtime(report.when))
         lines += ["", f"{moment} {report.level} {report.code}".rstrip(), report.sentence]
         lines += [line for line in (report.hint, report.log_tail) if line]
+    if log is not None and (last := _last_lines(log)):
+        lines += ["", "The end of the backend's log:", last]
     text = "\n".join(lines) + "\n"
     return text if whole_paths_wanted() else without_private_paths(text)
+
+
+def _last_lines(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - LOG_BYTES, 0))
+            text = file.read(LOG_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text.partition("\n")[2].strip() if len(text) >= LOG_BYTES else text.strip()

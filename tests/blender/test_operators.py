@@ -217,7 +217,11 @@ def test_no_face(addon, tmp_path):
     addon.reports.note_fault(
         addon.bridge.faults.Fault("image-missing", f"There is no file {tmp_path / 'Secret Film' / 'a face.png'}.", "-")
     )
-    told = addon.reports.as_text({"device": "CPU", "log": str(tmp_path / "Secret Film" / "backend.log")})
+    log = tmp_path / "Secret Film" / "backend.log"
+    log.parent.mkdir()
+    log.write_text("an old line\n" * 2000 + f"job 3 read {tmp_path}/Secret Film/a voice.wav\n")
+    told = addon.reports.as_text({"device": "CPU", "log": str(log)}, log)
+    assert "job 3 read" in told and "voice.wav" in told and told.count("an old line") < 500
     assert "Secret" not in told and str(tmp_path) not in told and "face.png" in told and "CPU" in told and "image-missing" in told
     bpy.ops.autter.clear_report()
     assert addon.reports.latest_problem() is None
