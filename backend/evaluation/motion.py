@@ -148,10 +148,11 @@ def voice_table(
 
 
 def updates(weights: Path) -> str:
-    """How long a model was trained, from its card: ``800 steps``."""
+    """How long a model was trained, from its card: ``800 steps``, ``400 steps on trained weights``."""
     import json
 
-    return f"{json.loads(weights.with_suffix('.json').read_text(encoding='utf-8'))['training']['steps']} steps"
+    training = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))["training"]
+    return f"{training['steps']} steps" + (" on trained weights" if "started_from" in training else "")
 
 
 def other_voices(predict: Predictor, few: list[Clip], arguments: argparse.Namespace) -> dict[str, OtherVoice | None]:
