@@ -37,7 +37,7 @@ PRESETS = (
 SD15_WEIGHTS = (
     ("ANY", "Those That Are There", "The first complete set of weights on the backend's computer"),
     ("aniportrait", "AniPortrait", "Landmarks drive the whole face"),
-    ("echomimic_pose", "EchoMimic", "Landmarks drive head and eyes"),
+    ("echomimic_pose", "EchoMimic", "Landmarks drive head and eyes, the voice the mouth"),
     ("echomimic_pose_acc", "EchoMimic, Few Steps", "The same in six steps"),
 )
 
