@@ -28,6 +28,9 @@ _STEP = 6  # frames: what is laid over a picture fits its neighbours too while l
 _FADE = 3  # frames from one to the next: both carry the word, and a sudden change would flicker
 _FRAMES_READ = 5  # odd: a vote has a winner
 _METHOD = "rivaGan"
+# How much is used of what the networks write. At the whole of it skin and hair look mottled, at this the change is 2 of 255 levels; but in
+# small pictures H.264 halves the colours' resolution below the pattern's own, and there it needs the whole.
+_STRENGTH, _SMALL_PICTURE = 0.6, 512
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def _change(encoder: Any, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
     small = _small(frame)
     change = encoder.encode(small, _METHOD).astype(np.float32) - small
     change -= change.mean((0, 1))  # the package cuts fractions off, which would darken the picture by half a level
-    return np.asarray(cv2.resize(change, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
+    strength = 1.0 if min(frame.shape[:2]) < _SMALL_PICTURE else _STRENGTH
+    return np.asarray(cv2.resize(strength * change, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _small(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

