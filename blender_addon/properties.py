@@ -165,7 +165,7 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
     )
     invisible_mark: BoolProperty(
         name="Invisible Mark",
-        description="Change the pictures so slightly that nobody sees it and `verify` still finds it after they were encoded again",
+        description="Change the pictures so slightly that it is hardly seen and `verify` still finds it after they were encoded again",
         default=_RENDER.invisible_mark,
     )
     live_picture: BoolProperty(

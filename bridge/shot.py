@@ -61,7 +61,7 @@ class RenderSettings:
     steps: int = 2  # diffusion steps: 1 draft, 2 standard, 4 best
     crop_size: int = 256  # pixels of the face crop: 256 or 512
     label: bool = False  # draw a visible "synthetic" label
-    invisible_mark: bool = False  # write a mark into the pictures that only a detector sees
+    invisible_mark: bool = False  # write a mark into the pictures that a detector finds
     preset: str = "standard"  # tier sd15: "draft", "standard" or "best"
     weights: str = ""  # tier sd15: which published weights, empty for those that are there
     sd15_steps: int = 0  # tier sd15: diffusion steps instead of the preset's, 0 for its own

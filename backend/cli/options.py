@@ -57,7 +57,7 @@ def add_render_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=defaults.crop_size, metavar="256|512", help="pixels of the face crop (default: 256)")
     parser.add_argument("--keep-partial", action="store_true", help="on Ctrl-C keep a movie of the frames that are done")
     parser.add_argument("--label", action="store_true", help='write "synthetic" visibly into the picture')
-    parser.add_argument("--invisible-mark", action="store_true", help="write a mark into the pictures that only `verify` sees")
+    parser.add_argument("--invisible-mark", action="store_true", help="write a faint mark into the pictures that `verify` finds")
     parser.add_argument("--no-credentials", action="store_true", help="write no C2PA content credentials (the other notes stay)")
     parser.add_argument("--consent", default="", metavar="TEXT", help="who agreed to the use of face and voice; kept in the credentials")
 

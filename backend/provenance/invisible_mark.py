@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mark inside the pictures that nobody sees and a detector finds again, also after encoding, scaling and modest cropping.
+"""A mark inside the pictures that is hardly seen and that a detector finds again, also after encoding, scaling and modest cropping.
 
 It is RivaGAN (K. A. Zhang, L. Xu, A. Cuesta-Infante, K. Veeramachaneni, "Robust invisible video watermarking with attention", 2019) as
 the package invisible-watermark ships it, networks and all. They write 32 bits; ours always write the same word, so the mark says
