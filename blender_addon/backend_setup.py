@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 from . import backend_link, reports
 from .bridge.faults import Fault
 from .bridge.setup.child import SetupProcess, SetupState
+from .bridge.setup.hardware import Hardware, find_hardware
 from .bridge.setup.plan import Plan, make_plan
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -24,11 +26,30 @@ PHASES = {
 }
 PUMP_SECONDS = 0.05
 _process: SetupProcess | None = None
+_looking: threading.Thread | None = None
+_hardware: Hardware | None = None
+
+
+def look_ahead() -> None:
+    """Looks at this computer beside the main thread, once: the driver of a graphics card may take long to wake, and the click that
+    shows the plan comes later."""
+    global _looking
+    if _looking is None:
+        _looking = threading.Thread(target=_look, name="autter-hardware", daemon=True)
+        _looking.start()
+
+
+def _look() -> None:
+    global _hardware
+    _hardware = find_hardware()
 
 
 def plan(source: str = "", extras: tuple[str, ...] = ()) -> Plan:
-    """What would be installed. Raises Fault."""
-    return make_plan(DATA, Path(source) if source else None, extras=extras)
+    """What would be installed. Waits for ``look_ahead``, where nothing called it before. Raises Fault."""
+    look_ahead()
+    if _looking is not None:
+        _looking.join()
+    return make_plan(DATA, Path(source) if source else None, extras=extras, hardware=_hardware)
 
 
 def start(task: str, source: str = "", extras: tuple[str, ...] = ()) -> None:

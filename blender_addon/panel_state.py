@@ -72,12 +72,15 @@ def read(context: bpy.types.Context, actor: bpy.types.Object | None) -> PanelSta
     word, icon = STATE_WORDS[backend_link.state()]
     client = backend_link.current_client()
     job = backend_link.book.running()
+    missing = backend_link.backend_missing()
+    if missing:
+        backend_setup.look_ahead()
     return PanelState(
         backend_word=word,
         backend_icon=icon,
         device=client.device if client else "",
         memory=f"{client.memory_mb:.0f} MB" if client and client.memory_mb else "",
-        backend_missing=backend_link.backend_missing(),
+        backend_missing=missing,
         setup_text=backend_setup.words(),
         setup_share=setup.share if (setup := backend_setup.state()) else 0.0,
         job_title=job.title if job else "",

@@ -14,7 +14,7 @@ from pathlib import Path
 from .. import paths
 from ..faults import Fault
 from .extras import EXTRA_MEGABYTES, lock_of, noted
-from .hardware import DISK_MEGABYTES, DOWNLOAD_MEGABYTES, find_hardware, torch_build
+from .hardware import DISK_MEGABYTES, DOWNLOAD_MEGABYTES, Hardware, find_hardware, torch_build
 
 LOCK = "backend.txt"
 PROOF = "backend, bridge, torch, mediapipe, av, onnxruntime"  # must be importable at the end
@@ -72,15 +72,17 @@ def make_plan(
     build: str | None = None,
     proof: str = PROOF,
     extras: Sequence[str] = (),
+    hardware: Hardware | None = None,
 ) -> Plan:
     """The plan for this computer. ``build``: a build of torch instead of the one found. Extras of the environment in use are kept.
+    ``hardware``: what ``find_hardware`` found before, None to look now.
 
     Raises Fault ``setup-incomplete-zip``, ``setup-python``, ``setup-source``, ``setup-hardware`` or ``setup-path``.
     """
     if source is not None and not source.is_dir():
         raise Fault("setup-source", f"{source} is no folder of wheels.", "Choose the folder that holds the downloaded .whl files.")
     python = python or own_python()
-    hardware = find_hardware()
+    hardware = hardware or find_hardware()
     if hardware.system == "Darwin" and hardware.machine not in ("arm64", "aarch64"):
         hint = "Use a Mac with Apple's own processor, or render on another computer with Export Job."
         raise Fault("setup-hardware", "torch is no longer made for Macs with an Intel processor.", hint)

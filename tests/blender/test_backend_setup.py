@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -49,6 +50,26 @@ def test_set_up_repaired_and_taken_away(addon, home: Path, tmp_path: Path, monke
     assert bpy.ops.autter.uninstall_backend() == {"FINISHED"}
     assert "not set up" in addon.backend_link.backend_missing()
     assert not home.exists() or list(home.iterdir()) == []
+
+
+def test_the_panel_looks_at_the_card_beside_the_main_thread(addon, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = make_release(tmp_path, packages=PACKAGES)
+    monkeypatch.setattr(addon.backend_setup, "DATA", data)
+    monkeypatch.setattr(addon.backend_setup, "_looking", None)
+    monkeypatch.setattr(addon.backend_setup, "_hardware", None)
+    awake, threads = threading.Event(), []
+
+    def sleepy_driver():
+        threads.append(threading.current_thread())
+        assert awake.wait(30)
+        return Hardware("Linux", "x86_64", rocm=True)
+
+    Hardware = addon.backend_setup.Hardware
+    monkeypatch.setattr(addon.backend_setup, "find_hardware", sleepy_driver)
+    assert addon.panel_state.read(bpy.context, None).backend_missing  # comes back although the driver sleeps
+    awake.set()
+    assert addon.backend_setup.plan().build == "rocm"
+    assert len(threads) == 1 and threads[0] is not threading.main_thread()
 
 
 @newest
