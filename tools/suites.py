@@ -89,22 +89,26 @@ def run(choice: argparse.Namespace) -> int:
     set_up(environments)
     if any(name in BLENDERS for name in names):
         release.build_zip(next((item for item in environments if item is not BACKEND), preferred_blender()), anew=False)
-    suites = [suite for suite in (make_suite(name, choice) for name in names) if suite.paths]
+    suites = [suite for name in names for suite in make_suites(name, choice) if suite.paths]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="autter-test-") as scratch:
         run_all(suites, Path(scratch), choice.words)
     return summarize(suites, time.monotonic() - began)
 
 
-def make_suite(name: str, choice: argparse.Namespace) -> Suite:
-    """The suite of the backend's environment or of one Blender."""
+def make_suites(name: str, choice: argparse.Namespace) -> List[Suite]:
+    """The suites of the backend's environment or of one Blender."""
     wanted = choice.markers or DEFAULT_MARKERS
+    if name == "backend" and not choice.markers and not choice.paths:
+        # Two halves of about the same length: one that computes, and one that mostly waits for other processes.
+        paths = ["tests", "--ignore=tests/blender"]
+        halves = (("backend", "not process"), ("processes", "process"))
+        return [Suite(half, BACKEND, paths, "not blender and {} and ({})".format(which, wanted)) for half, which in halves]
     if name == "backend":
-        paths = choice.paths or ["tests", "--ignore=tests/blender"]
-        return Suite("backend", BACKEND, paths, "not blender and ({})".format(wanted))
+        return [Suite("backend", BACKEND, choice.paths or ["tests", "--ignore=tests/blender"], "not blender and ({})".format(wanted))]
     # Only folders that hold tests for Blender: the others import what its Python does not have.
     paths = [path for path in choice.paths or ["tests/blender", "tests/end_to_end"] if mentions_blender(ROOT / path.split("::")[0])]
-    return Suite("Blender " + name, BLENDERS[name], paths, "blender and ({})".format(wanted))
+    return [Suite("Blender " + name, BLENDERS[name], paths, "blender and ({})".format(wanted))]
 
 
 def mentions_blender(path: Path) -> bool:

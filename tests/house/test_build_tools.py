@@ -86,6 +86,19 @@ def test_the_suites_to_run(words: list[str], names: list[str], paths: list[str])
     assert suites.chosen_names(choice) == names and choice.paths == paths
 
 
+def test_the_backends_tests_are_run_in_two_halves_that_are_the_whole() -> None:
+    parser = argparse.ArgumentParser()
+    suites.add_arguments(parser)
+    halves = suites.make_suites("backend", parser.parse_args([]))
+    assert [half.markers for half in halves] == [
+        "not blender and not process and (not window and not slow)",
+        "not blender and process and (not window and not slow)",
+    ]
+    assert len({tuple(half.paths) for half in halves}) == 1
+    for words in (["-m", "process"], ["tests/house"]):
+        assert len(suites.make_suites("backend", parser.parse_args(words))) == 1
+
+
 @pytest.mark.parametrize("words", [["--only", "3.6"], ["tests/nowhere"]])
 def test_a_suite_that_is_not_there_is_a_sentence(words: list[str]) -> None:
     parser = argparse.ArgumentParser()
