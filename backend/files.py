@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bridge.faults import Fault
+from bridge.half_written import LONGEST_NAME, partial_path, put_in_place, remove_abandoned
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SPARE_BYTES = 32 * 2**20  # left free for everybody else on the disk
-_ABANDONED_SECONDS = 3600.0  # a half-written file that nobody wrote to for so long is from a process that was killed
-_OF_A_PROCESS = re.compile(r"\..+\.\d+(\.signed)?\.partial")
 
 
 @contextmanager
@@ -28,12 +25,12 @@ def written_beside(target: str | Path) -> Iterator[Path]:
     of the operating system that the body raises.
     """
     target = Path(target)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = partial_path(target)
     try:
         check_writable(target)
-        _remove_abandoned(target)
+        remove_abandoned(target.parent)  # of this file or, since takes are numbered on, of another beside it
         yield partial
-        os.replace(partial, target)
+        put_in_place(partial, target)
     except OSError as error:
         raise fault_of(error, target) from error
     finally:
@@ -41,21 +38,15 @@ def written_beside(target: str | Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def _remove_abandoned(target: Path) -> None:
-    """What killed processes could not remove themselves, of this file or, since takes are numbered on, of another beside it."""
-    for leftover in target.parent.glob(".*.partial"):
-        with suppress(OSError):
-            if _OF_A_PROCESS.match(leftover.name) and time.time() - leftover.stat().st_mtime > _ABANDONED_SECONDS:
-                leftover.unlink()
-
-
 def check_writable(target: str | Path) -> None:
     """Makes the target's folder and tries to write there. Raises Fault ``folder-read-only``, ``disk-full`` or ``path-invalid``."""
     target = Path(target)
-    if target.is_dir():
-        raise Fault("path-invalid", f"{target} is a folder.", "Add a file name to it.")
-    probe = target.with_name(f".{target.name}.{os.getpid()}.probe")
+    probe = partial_path(target).with_suffix(".probe")
     try:
+        if target.is_dir():
+            raise Fault("path-invalid", f"{target} is a folder.", "Add a file name to it.")
+        if len(os.fsencode(target.name)) > LONGEST_NAME:  # the probe's own name is cut
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         target.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
     except OSError as error:

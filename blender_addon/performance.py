@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ from .bridge import arkit
 from .bridge.au_tables import au_table_text
 from .bridge.facs import ACTION_UNITS, AU_COUNT, MAXIMUM_INTENSITY
 from .bridge.faults import Fault
+from .bridge.half_written import partial_path, put_in_place
 from .bridge.landmarks import EYE_OUTER_LEFT, EYE_OUTER_RIGHT
 from .bridge.shot import Track
 from .bridge.track_files import read_any_landmarks, save_track
@@ -127,22 +127,24 @@ def shape_weights(actor: bpy.types.Object, frames: range, track: Track) -> NDArr
 
 def write_landmarks(path: Path, track: Track) -> None:
     """The track as an npz that the command line and Import read."""
+    partial = partial_path(path)
     try:
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with partial.open("wb") as file:
             save_track(file, track)
-        os.replace(partial, path)
+        put_in_place(partial, path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise _unwritable(path, error) from None
 
 
 def write_text(path: Path, text: str) -> None:
     """A text file, in place only when it is whole."""
+    partial = partial_path(path)
     try:
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        put_in_place(partial, path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise _unwritable(path, error) from None
 
 

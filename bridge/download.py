@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .faults import Fault
+from .half_written import partial_path, put_in_place
 from .transfer import LARGEST_FILE
 
 _AGAIN = "Render it again."
@@ -27,7 +27,7 @@ class Download:
         self.given_up = False
         self.done = 0
         self._digest = hashlib.sha256()
-        self._partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+        self._partial = partial_path(out)
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             if shutil.disk_usage(out.parent).free < size:
@@ -51,7 +51,7 @@ class Download:
             self._file.close()
             if self._digest.hexdigest() != self._sha256:
                 raise Fault("download-damaged", "The movie arrived damaged.", _AGAIN)
-            os.replace(self._partial, self.out)
+            put_in_place(self._partial, self.out)
         except OSError as error:
             self.discard()
             raise _unwritable(self.out, error) from None

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from . import VERSION
 from .faults import Fault
+from .half_written import partial_path, put_in_place
 from .messages import Message, pack_shot, unpack_shot, unpack_track
 from .shot import Shot, Track
 
@@ -162,13 +163,13 @@ class _beside:
     """A path beside the target that takes its place when the block ends well."""
 
     def __init__(self, target: Path) -> None:
-        self._target, self._partial = target, target.with_name(f".{target.name}.{os.getpid()}.partial")
+        self._target, self._partial = target, partial_path(target)
 
     def __enter__(self) -> Path:
         return self._partial
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            os.replace(self._partial, self._target)
+            put_in_place(self._partial, self._target)
         else:
             self._partial.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from contextlib import suppress
 from functools import lru_cache
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge import paths
+from bridge.half_written import partial_path, put_in_place
 from bridge.landmarks import MEDIAPIPE_INDICES
 
 from .action_units import BLENDSHAPE_NAMES
@@ -81,10 +81,13 @@ def _stored(key: str, shape: tuple[int, ...]) -> PortraitFace | None:
 def _store(key: str, face: PortraitFace) -> None:
     """A cache that cannot be written is no reason to fail."""
     target = _file(key)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = partial_path(target)
     scores = np.array([face.blendshapes[name] for name in BLENDSHAPE_NAMES], np.float32)
-    with suppress(OSError):
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             np.savez(file, mesh=face.mesh, pose=face.pose, blendshapes=scores, size=np.array(face.size))
-        os.replace(partial, target)
+        put_in_place(partial, target)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

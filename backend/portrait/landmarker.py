@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.faults import Fault
+from bridge.half_written import partial_path, put_in_place
 
 MODEL_NAME = "face_landmarker.task"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
@@ -130,11 +131,11 @@ def _download(target: Path) -> Path:
         ) from None
     if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
         raise Fault("model-mismatch", "The downloaded face landmarker model is not the expected file.", hint)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = partial_path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
-        os.replace(partial, target)
+        put_in_place(partial, target)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise Fault(

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bridge.faults import Fault
+from bridge.half_written import runs
 from bridge.messages import Message
 from bridge.transfer import LARGEST_FILE, LARGEST_FOLDER, MOST_FILES, PIECE_BYTES, is_name, referred, with_files
 
@@ -197,21 +198,9 @@ def remove_abandoned() -> None:
     """Removes the folders of backends that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
         number = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if number.isdigit() and not folder.is_symlink() and not _runs(int(number)):
+        if number.isdigit() and not folder.is_symlink() and not runs(int(number)):
             log.info("removing what a killed backend left")
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(number: int) -> bool:
-    if os.name == "nt":
-        return True  # asking would end the process there
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
 
 
 def _movie_name(wanted: object) -> str:

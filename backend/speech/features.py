@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.half_written import partial_path, put_in_place, remove_abandoned
 from bridge.paths import cache_dir
 
 SAMPLE_RATE = 16000
@@ -139,18 +138,16 @@ def speech_features(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _store(path: Path, rows: NDArray[np.float32]) -> None:
     """Write beside, then rename. A cache that cannot be written is no error."""
+    partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, suffix=f".{os.getpid()}.partial")
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
+        remove_abandoned(path.parent)
+        with partial.open("wb") as file:
             np.save(file, rows)
-        os.replace(partial, path)
+        put_in_place(partial, path)
     except OSError:
         with suppress(OSError):
-            os.unlink(partial)
+            partial.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -19,6 +17,7 @@ from backend.speech.extractor import FeatureExtractor
 from backend.speech.features import CACHE_FORMAT
 from backend.speech.load import is_silent, voice_blocks
 from backend.speech.rows import ArrayRows, FileRows, VoiceRows
+from bridge.half_written import partial_path, put_in_place, remove_abandoned
 from bridge.paths import cache_dir
 from bridge.shot import Voice
 
@@ -41,19 +40,17 @@ def shot_rows(
     path = folder / f"shot-{digest}.npy"
     with suppress(OSError, ValueError):
         return _opened(path, path.stat().st_mtime_ns)
-    blocks = _watched(voice_blocks(pieces, duration), duration, progress)
+    partial = partial_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, suffix=f".{os.getpid()}.partial")
-    except OSError:
-        return ArrayRows(_in_memory(blocks, extractor))  # a cache that cannot be written is no error
-    partial = Path(name)
-    try:
-        os.close(handle)
-        write_rows(partial, blocks, extractor)
-        os.replace(partial, path)
+        remove_abandoned(folder)
+        write_rows(partial, _watched(voice_blocks(pieces, duration), duration, progress), extractor)
+        put_in_place(partial, path)
+    except OSError:  # a cache that cannot be written, or becomes full meanwhile, is no error
+        return ArrayRows(_in_memory(_watched(voice_blocks(pieces, duration), duration, progress), extractor))
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     _prune(folder, path)
     return _opened(path, path.stat().st_mtime_ns)
 
@@ -61,7 +58,7 @@ def shot_rows(
 def write_rows(path: Path, blocks: Iterable[FloatArray], extractor: FeatureExtractor) -> None:
     """Writes the final rows of a voice that comes in blocks (n,) at 16 kHz: once as streamed, then at the level of the whole."""
     loudness: list[FloatArray] = []
-    raw = path.with_name(path.name + ".raw")
+    raw = path.with_suffix(".raw.partial")
     count, width = 0, 0
     try:
         with raw.open("wb") as file:
@@ -77,7 +74,8 @@ def write_rows(path: Path, blocks: Iterable[FloatArray], extractor: FeatureExtra
                 rows = np.fromfile(source, np.float32, min(_ROWS_TOGETHER, count - first) * width).reshape(-1, width)
                 extractor.normalised(rows, level).tofile(file)
     finally:
-        raw.unlink(missing_ok=True)
+        with suppress(OSError):
+            raw.unlink(missing_ok=True)
 
 
 def silent_voice(pieces: Sequence[Voice], duration: float) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import paths
 from ..faults import Fault
+from ..half_written import put_in_place
 from .tools import SHARES
 
 MARKER = "incomplete"
@@ -35,7 +36,7 @@ def note(folder: Path, done: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{MARKER}.partial"
     partial.write_text(json.dumps({"done": done, "pid": os.getpid()}), encoding="utf-8")
-    os.replace(partial, folder / MARKER)
+    put_in_place(partial, folder / MARKER)
 
 
 def clear(folder: Path) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import re
 import shutil
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..faults import Fault
+from ..half_written import put_in_place
 
 NAMES = ("sd15",)
 NOTE = "extras.txt"  # in an environment's folder: one name a line
@@ -40,7 +40,7 @@ def note(environment: Path, data: Path, names: Iterable[str]) -> None:
         shutil.copyfile(lock_of(data, name), environment / f"{name}.txt")
     partial = environment / f"{NOTE}.partial"
     partial.write_text("\n".join(names) + "\n", encoding="utf-8")
-    os.replace(partial, environment / NOTE)
+    put_in_place(partial, environment / NOTE)
 
 
 def missing(lock: Path) -> list[str]:

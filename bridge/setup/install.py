@@ -20,6 +20,7 @@ from pathlib import Path
 from .. import paths
 from ..environment import child_environment
 from ..faults import Fault
+from ..half_written import put_in_place
 from . import extras
 from .claim import MARKER, claim, clear, is_complete, note, notes_of
 from .hardware import DISK_MEGABYTES, PYPI_BUILD, needs_more, torch_sources
@@ -146,7 +147,7 @@ def make_current(folder: Path) -> None:
     pointer = paths.current_environment_file()
     partial = pointer.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(folder.name + "\n", encoding="utf-8")
-    os.replace(partial, pointer)
+    put_in_place(partial, pointer)
 
 
 def remove_others(keep: Path) -> None:
