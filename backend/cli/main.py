@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -55,15 +56,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupted = Fault("interrupted", "Interrupted; nothing half-written was left behind.", "Run it again when you want it.")
         return _failed(interrupted, as_json, EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _give_up_output()
         return EXIT_INTERNAL
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _stumbled(error, as_json)
+        _give_up_output()
+        full = Fault("disk-full", f"A disk is full ({error.filename or 'where the output goes'}).", "Make room, then run it again.")
+        return _failed(full, as_json, EXIT_FAULT)
     except MemoryError:
         hint = "Use a smaller portrait, a shorter shot, or close other programs."
         return _failed(Fault("out-of-memory", "There was not enough memory for this.", hint), as_json, EXIT_FAULT)
     except Exception as error:  # the last resort: say what to do with it
-        traceback.print_exc()
-        sentence = f"AUtter {VERSION} stumbled over something it did not expect ({type(error).__name__}: {error})."
-        return _failed(Fault("internal", sentence, "Please report this, with the lines above."), as_json, EXIT_INTERNAL)
+        return _stumbled(error, as_json)
+
+
+def _stumbled(error: Exception, as_json: bool) -> int:
+    traceback.print_exc()
+    sentence = f"AUtter {VERSION} stumbled over something it did not expect ({type(error).__name__}: {error})."
+    return _failed(Fault("internal", sentence, "Please report this, with the lines above."), as_json, EXIT_INTERNAL)
+
+
+def _give_up_output() -> None:
+    """What still waits to be printed must not raise again at the interpreter's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _failed(fault: Fault, as_json: bool, code: int) -> int:
@@ -109,8 +125,10 @@ def _run(command: str, words: list[str]) -> int:
 
 def _print_json(report: dict[str, Any], wanted: bool) -> None:
     if wanted:
-        with suppress(BrokenPipeError):
+        try:
             print(json.dumps(report, default=_plain), flush=True)
+        except OSError:  # its reader is gone, or the disk is full
+            _give_up_output()
 
 
 def _plain(value: Any) -> Any:

@@ -8,25 +8,28 @@ writer is: readers show it as valid but not trusted.
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bridge import paths
 from bridge.faults import Fault
-
-from ..files import fault_of
+from bridge.half_written import partial_path, put_in_place
 
 CERTIFICATE_VARIABLE = "AUTTER_CERTIFICATE"  # PEM, the signer's certificate first, then those that vouch for it
 PRIVATE_KEY_VARIABLE = "AUTTER_PRIVATE_KEY"  # PEM, PKCS 8
 _VALID_DAYS = 3650
+_CERTIFICATES, _KEY = "certificates.pem", "private-key.pem"
 _ORGANIZATION = "AUtter, a key of this computer"
 _HINT = f"Set {CERTIFICATE_VARIABLE} and {PRIVATE_KEY_VARIABLE} to PEM files of one P-256 key, or unset both."
+log = logging.getLogger("autter.provenance")
 
 
 def signing_files() -> tuple[bytes, bytes]:
-    """Certificates and private key as PEM. Raises Fault ``certificate-unusable``, or one of ``files.fault_of``."""
+    """Certificates and private key as PEM. Raises Fault ``certificate-unusable``."""
     named = [os.environ.get(variable, "").strip() for variable in (CERTIFICATE_VARIABLE, PRIVATE_KEY_VARIABLE)]
     if not any(named):
         return own_files(paths.user_data_dir() / "credentials")
@@ -49,25 +52,50 @@ def signer() -> Any:
 
 
 def own_files(folder: Path) -> tuple[bytes, bytes]:
-    """This computer's certificates and key in ``folder``, made where they are missing or out of date; only the user can read the key."""
-    from cryptography import x509
-
-    certificates, key = folder / "certificates.pem", folder / "private-key.pem"
-    with suppress(OSError, ValueError):
-        found = certificates.read_bytes(), key.read_bytes()
-        if x509.load_pem_x509_certificate(found[0]).not_valid_after_utc > datetime.datetime.now(datetime.UTC):
-            return found
+    """This computer's certificates and key in ``folder``, made where they are missing, out of date or no pair; only the user can read
+    the key. Where they cannot be kept, those of this process alone: movies are signed all the same.
+    """
+    if (found := _kept(folder)) is not None:
+        return found
     made = make_files()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for path, content in zip((key, certificates), reversed(made), strict=True):
-            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(content)
-            os.replace(partial, path)
+        for name, content in zip((_KEY, _CERTIFICATES), reversed(made), strict=True):
+            _write_private(folder / name, content)
     except OSError as error:
-        raise fault_of(error, certificates) from error
-    return made
+        log.warning("the key for content credentials cannot be kept (%s): movies are signed with one of this run alone", error.strerror)
+        return _of_this_process()
+    return _kept(folder) or made  # another Blender may have written its own pair meanwhile: then both use that
+
+
+def _kept(folder: Path) -> tuple[bytes, bytes] | None:
+    """The pair that lies in ``folder``, if it is one and still valid."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    with suppress(OSError, ValueError, TypeError):
+        certificates, key = (folder / _CERTIFICATES).read_bytes(), (folder / _KEY).read_bytes()
+        certificate = x509.load_pem_x509_certificate(certificates)
+        fits = load_pem_private_key(key, None).public_key() == certificate.public_key()
+        if fits and certificate.not_valid_after_utc > datetime.datetime.now(datetime.UTC):
+            return certificates, key
+    return None
+
+
+@cache
+def _of_this_process() -> tuple[bytes, bytes]:
+    return make_files()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    partial = partial_path(path)
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+        put_in_place(partial, path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def make_files() -> tuple[bytes, bytes]:

@@ -217,6 +217,17 @@ def test_faults_of_the_program_ask_for_a_report(capsys: Captured, monkeypatch: p
     assert json.loads(streams.out.splitlines()[-1])["fault"]["code"] == "internal"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+def test_an_output_that_is_full_or_closed_is_no_fault_of_the_program() -> None:
+    command = [sys.executable, "-m", "backend", "verify", "--json", str(Path(__file__).parents[2] / "backend" / "sample" / "portrait.jpg")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "ignored" not in done.stderr
+    shell = ["sh", "-c", '"$@" >&-', "sh", *command]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
 def test_the_shot_covers_the_voice(tmp_path: Path, blank_portrait: Path) -> None:
     import argparse
 

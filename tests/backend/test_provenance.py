@@ -126,6 +126,22 @@ def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path, home: Path)
     assert signer.signing_files() != first, "a torn certificate was used"
 
 
+def test_a_key_that_does_not_fit_its_certificate_is_made_anew(home: Path, tmp_path: Path) -> None:
+    """As when two programs made a pair at the same moment."""
+    signer.signing_files()
+    (home / "credentials" / "private-key.pem").write_bytes(signer.make_files()[1])
+    assert verify_movie(movie(tmp_path / "talk.mp4")).credentials == "valid"
+
+
+def test_where_no_key_can_be_kept_movies_are_signed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("a file where the folder should be")
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path / "file" / "home"))
+    assert verify_movie(movie(tmp_path / "talk.mp4")).credentials == "valid"
+    assert "cannot be kept" in caplog.text and signer.signing_files() == signer.signing_files()
+
+
 def test_the_users_own_certificate_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     for variable, content in zip((signer.CERTIFICATE_VARIABLE, signer.PRIVATE_KEY_VARIABLE), signer.make_files(), strict=True):
         (tmp_path / variable).write_bytes(content)
