@@ -58,7 +58,7 @@ def landmark_warp(
     row, column, rows, columns = window or (0, 0, GRID, GRID)
     nodes = node_centres(row, column, rows, columns)
     rigid = _similarity_displacement(frame, portrait, nodes)
-    start, goal, softness = _led_points(portrait, frame) if led else (portrait, frame, np.zeros(len(portrait), np.float32))
+    start, goal, softness = led_points(portrait, frame) if led else (portrait, frame, np.zeros(len(portrait), np.float32))
     spline = _spline_displacement(goal, start, softness, nodes)
     bend = spline - rigid
     kept = 1.0
@@ -97,8 +97,8 @@ def anchors() -> NDArray[np.float32]:
     return np.concatenate([np.stack(side, -1) for side in sides])
 
 
-def _led_points(portrait: NDArray[np.float32], frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """Landmarks and the further points of lids, hair and chest, in both faces, and their softness."""
+def led_points(portrait: NDArray[np.float32], frame: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Landmarks and the further points of lids, hair and chest, in both faces (n, 2), and their softness (n,); the portrait decides n."""
     first, second = irises_behind_lids(portrait, frame)
     lids, around = crease_points(portrait, frame), surrounding_points(portrait, frame)
     return (

@@ -43,8 +43,8 @@ class Adversary:
         self.network = Discriminator().to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=learning_rate, betas=(0.5, 0.9))
 
-    def learn(self, picture: Tensor, first: Tensor, batch: Batch) -> float:
-        """One step of the discriminator on painted and real windows; returns its loss."""
+    def learn(self, picture: Tensor, first: Tensor, batch: Batch) -> Tensor:
+        """One step of the discriminator on painted and real windows; returns its loss, a scalar."""
         self.network.requires_grad_(True)
         painted, _ = self.network(picture.detach(), batch, first)
         real, _ = self.network(batch.target, batch, first)
@@ -52,7 +52,7 @@ class Adversary:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        return float(loss.detach())
+        return loss.detach()
 
     def terms(self, picture: Tensor, first: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """What the generator is to lower: how surely its windows are found out, and how far their features are from the real ones'."""

@@ -36,7 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--average", type=Path, nargs="+", metavar="WEIGHTS", help="train nothing: write the mean of these stored weights, entry by entry"
     )
-    parser.add_argument("--device", default="cpu", help="torch device")
+    parser.add_argument("--pack", type=Path, metavar="FOLDER", help="train nothing: write the cache as movies, for another computer")
+    parser.add_argument(
+        "--packed", type=Path, metavar="FOLDER", help="train on what --pack wrote; needs neither the prepared data nor a video library"
+    )
+    parser.add_argument("--device", default="cpu", help="torch device; with cuda, settings for a graphics card")
+    parser.add_argument("--workers", type=int, default=8, help="processes that draw pairs for a graphics card")
     parser.add_argument("--threads", type=int, default=1, help="processor threads")
     parser.add_argument("--ranks", type=int, default=1, help="processes of one thread each that train together")
     parser.add_argument("--tiny", action="store_true", help="a network of thousands of parameters for seconds: a check, not for use")
@@ -54,20 +59,26 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from backend.synthesis.small.weights import WEIGHTS, read_config
 
     from .cache import load_clips
-    from .config import TrainingConfig, fine_tuning, tiny_config
+    from .config import TrainingConfig, card_config, fine_tuning, tiny_config
     from .export import export_run
     from .loop import Trainer
+    from .pack import IMAGENET, load_pack, pack_cache
 
     torch.set_num_threads(arguments.threads)
-    config = tiny_config() if arguments.tiny else TrainingConfig()
+    config = tiny_config() if arguments.tiny else TrainingConfig() if arguments.device == "cpu" else card_config()
     if arguments.start_from:
         config = replace(fine_tuning(config), network=read_config(arguments.start_from))
     if arguments.minutes:
         config = replace(config, minutes=arguments.minutes)
     if arguments.shares:
         config = replace(config, shares=named_shares(arguments.shares))
-    cache_all(arguments.data, arguments.work / "cache", arguments.clips)
-    clips = load_clips(arguments.work / "cache")
+    if arguments.packed:
+        clips = load_pack(arguments.packed)
+    else:
+        cache_all(arguments.data, arguments.work / "cache", arguments.clips)
+        clips = load_clips(arguments.work / "cache")
+    if arguments.pack:
+        return pack_cache(clips, arguments.pack)
     if not any(not clip.validation for clip in clips):
         raise Fault(
             "data-missing", f"There is nothing to train on in {arguments.data}.", "Run `prepare` first, or name the folder with --data."
@@ -76,7 +87,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         from .ranks import spawn
 
         spawn(train_rank, arguments.ranks, config, arguments.work, arguments.device, arguments.start_from)
-    trainer = Trainer(config, clips, arguments.work / "run", arguments.device, start=_start(arguments.start_from))
+    trainer = Trainer(
+        config,
+        clips,
+        arguments.work / "run",
+        arguments.device,
+        start=_start(arguments.start_from),
+        workers=arguments.workers,
+        imagenet=arguments.packed and arguments.packed / IMAGENET,
+    )
     if not arguments.export_only and arguments.ranks <= 1:
         trainer.run()
     return export_run(trainer, clips, arguments.out or WEIGHTS, arguments.start_from)

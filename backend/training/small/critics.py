@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import Tensor
 
 from .adversary import Adversary
 from .config import TrainingConfig
 from .losses import Batch, Prediction
-from .perceptual import PerceptualDistance
+from .perceptual import PerceptualDistance, imagenet_state
 
 _DISCRIMINATOR_RATE = 4e-4
 
@@ -16,8 +18,9 @@ _DISCRIMINATOR_RATE = 4e-4
 class Critics:
     """Made at the start of a run; loads nothing before it is needed. A discriminator is learned anew after every resume."""
 
-    def __init__(self, config: TrainingConfig, device: str) -> None:
-        self.config, self.device = config, device
+    def __init__(self, config: TrainingConfig, device: str, imagenet: Path | None = None) -> None:
+        """``imagenet``: safetensors with the features' weights, those of the installed package by default."""
+        self.config, self.device, self.imagenet = config, device, imagenet
         self._perceptual: PerceptualDistance | None = None
         self._adversary: Adversary | None = None
 
@@ -26,7 +29,7 @@ class Critics:
         weights, terms = self.config.losses, {}
         if share >= self.config.perceptual_from:
             if self._perceptual is None:
-                self._perceptual = PerceptualDistance().to(self.device)
+                self._perceptual = PerceptualDistance(imagenet_state(self.imagenet)).to(self.device)
             # Half of a batch: over many steps as good, and half the time.
             count = max(len(batch.target) // 2, 1)
             distance = self._perceptual(prediction.picture[:count], batch.target[:count], batch.importance[:count])

@@ -7,18 +7,20 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from backend.synthesis.small.network import SmallNetwork
+from backend.synthesis.small.weights import save_network
 
 from .cache import FaceClip, for_choosing
 from .checkpoint import load_state, save_state
 from .config import TrainingConfig
 from .critics import Critics
+from .drawn import DrawnBatch, batches
 from .losses import Batch, corrupted, loss_terms, predict, stack_pairs, warp_portrait
 from .on_device import DeviceFaces
 from .pairs import PairSampler
@@ -40,9 +42,13 @@ class Trainer:
         report: Report = print,
         ranks: Ranks | None = None,
         start: SmallNetwork | None = None,
+        workers: int = 8,
+        imagenet: Path | None = None,
     ) -> None:
-        """``start``: a network to go on from, where the folder holds no run yet."""
+        """``start``: a network to go on from, where the folder holds no run yet. ``workers``: processes that draw for a device other than
+        the processor. ``imagenet``: features of the perceptual loss as ``pack.py`` stores them, by default the installed package's."""
         torch.manual_seed(config.seed)
+        torch.backends.cudnn.benchmark = device != "cpu"
         self.ranks = ranks or Ranks()
         self.config, self.folder, self.device, self.report = config, folder, device, report
         self.network = SmallNetwork(config.network if start is None else start.config)
@@ -60,12 +66,15 @@ class Trainer:
         if self._state.is_file():
             self._resume()
         training = [clip for clip in clips if not clip.validation and not for_choosing(clip)]
-        own_seed = config.seed + self.steps + 1_000_003 * self.ranks.rank
-        self.sampler = PairSampler(training, config, own_seed)
+        self._seed = config.seed + self.steps + 1_000_003 * self.ranks.rank
+        self.training, self.workers = training, workers
+        self.sampler = PairSampler(training, config, self._seed)
         # A processor needs no copy of its own: there pairs are made from the mapped cache.
-        self.faces = None if device == "cpu" else DeviceFaces(training, config.losses, device)
-        self.draw = torch.Generator().manual_seed(own_seed)
-        self.critics = Critics(config, device)
+        self.faces = None if device == "cpu" else DeviceFaces(training, device)
+        self._draws: tuple[int, Iterator[DrawnBatch]] | None = None
+        self.draw = torch.Generator().manual_seed(self._seed)
+        self._device_draw = torch.Generator(device).manual_seed(self._seed)
+        self.critics = Critics(config, device, imagenet)
         self.validation = Validation(clips, config.validation_pairs)
 
     @property
@@ -82,12 +91,17 @@ class Trainer:
         saved = validated = last = self.seconds
         self._clock = time.monotonic()
         while self.share < 1:
+            before = self.share
             terms = self.step()
             if not self.ranks.leads:
                 continue
             if self.steps % self.config.log_every == 0:
-                self._log({"loss": sum(terms.values()), **terms, "seconds_a_step": (self.seconds - last) / self.config.log_every})
+                shown = {name: float(term) for name, term in terms.items()}
+                self._log({"loss": sum(shown.values()), **shown, "seconds_a_step": (self.seconds - last) / self.config.log_every})
                 last = self.seconds
+            for share in self.config.keep_at:
+                if before < share <= self.share:
+                    self._keep(share)
             if self.seconds - saved > self.config.save_every_minutes * 60:
                 self.save()
                 saved = self.seconds
@@ -101,8 +115,8 @@ class Trainer:
         self.save()
         return result
 
-    def step(self) -> dict[str, float]:
-        """One optimizer step; returns the terms of the loss."""
+    def step(self) -> dict[str, torch.Tensor]:
+        """One optimizer step; returns the terms of the loss, scalars on the device: to read one is to wait for it."""
         whole = self.share >= 1 - self.config.whole_share
         window, count = (256, self.config.whole_batch) if whole else (self.config.window, self.config.batch)
         batch, previous = self._examples(window, count, rollout=whole and self.config.no_previous < 1)
@@ -118,7 +132,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.steps, self.images = self.steps + 1, self.images + count * self.ranks.count
         self._follow()
-        return {name: float(term.detach()) for name, term in terms.items()}
+        return {name: term.detach() for name, term in terms.items()}
 
     def _elapsed(self) -> float:
         """Seconds since it was last asked, 0 where nothing runs."""
@@ -135,7 +149,7 @@ class Trainer:
 
     def validate(self) -> dict[str, Any]:
         """Measures the averaged network on held-out people and logs it."""
-        result = self.validation.measure(self.average)
+        result = self.validation.measure(self.average, self.device)
         self.history.append({"minutes": round(self.seconds / 60, 1), "images": self.images, "validation": result})
         self._log({"validation": result})
         return result
@@ -156,13 +170,20 @@ class Trainer:
         if rollout:
             return self._rolled_out(window, count)
         if self.faces is not None:
-            batch = self.faces.batch([self.sampler.recipe(window) for _ in range(count)])
+            batch = self.faces.batch(self._drawn(window, count))
         else:
             batch = stack_pairs([self.sampler.pair(window) for _ in range(count)], self.device)
         if self.config.no_previous >= 1:
             return batch, torch.zeros_like(batch.target)
         first = warp_portrait(batch.portrait, batch.field, batch.base)
         return batch, corrupted(batch.previous, first, self.draw)
+
+    def _drawn(self, window: int, count: int) -> DrawnBatch:
+        """The next batch for a device, drawn by other processes; these are begun anew where windows change their size."""
+        if self._draws is None or self._draws[0] != window:
+            pinned = self.device.startswith("cuda")
+            self._draws = window, batches(self.training, self.config, window, count, self._seed + window, self.workers, pinned)
+        return next(self._draws[1])
 
     def _rolled_out(self, window: int, count: int) -> tuple[Batch, torch.Tensor]:
         """Last frames of short films, each with what the network itself made of the frames before."""
@@ -173,26 +194,30 @@ class Trainer:
             for pair in pairs[:-1]:
                 single = stack_pairs([pair], self.device)
                 with torch.no_grad():
-                    made = predict(self.network, single, previous, self._noise(single), torch.ones(1, device=self.device))
+                    made = predict(self.network, single, previous, self._noise(single), torch.ones(1))
                 previous = made.picture.clamp(-1, 1)
             last.append(pairs[-1])
             befores.append(previous)
         return stack_pairs(last, self.device), torch.cat(befores)
 
     def _noise(self, batch: Batch) -> torch.Tensor:
-        return torch.randn(batch.target.shape, generator=self.draw).to(self.device)
+        return torch.randn(batch.target.shape, generator=self._device_draw, device=self.device)
 
     def _times(self, count: int) -> torch.Tensor:
         """Times of the flow, alike for a batch: often 1, where sampling starts, else the later steps of 2 and 4."""
         if torch.rand((), generator=self.draw) < self.config.full_noise:
-            return torch.ones(count, device=self.device)
-        return (torch.rand(count, generator=self.draw) * 0.6 + 0.2).to(self.device)
+            return torch.ones(count)
+        return torch.rand(count, generator=self.draw) * 0.6 + 0.2
 
     def _follow(self) -> None:
         rate = min(self.config.ema, (1 + self.steps) / (20 + self.steps))
         with torch.no_grad():
-            for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                slow.lerp_(fast, 1 - rate)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - rate)
+
+    def _keep(self, share: float) -> None:
+        """Stores the averaged network as it is at ``share`` of the run, beside the checkpoints."""
+        card = {"name": "small", "minutes": round(self.seconds / 60, 1), "steps": self.steps, "images": self.images}
+        save_network(self.average, self.folder / f"at-{round(100 * share)}.safetensors", card)
 
     def _resume(self) -> None:
         notes = load_state(self._state, self.network, self.average, self.optimizer)

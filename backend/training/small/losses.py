@@ -73,24 +73,35 @@ def warp_portrait(portrait: Tensor, field: Tensor, base: Tensor) -> Tensor:
 
 
 def predict(network: SmallNetwork, batch: Batch, previous: Tensor, noise: Tensor, time: Tensor) -> Prediction:
-    """One trunk call and the denoiser at ``time`` (n,). ``previous``: (n, 3, w, w), all zero where there is none.
+    """One trunk call and the denoiser at ``time`` (n,), in processor memory. ``previous``: (n, 3, w, w), all zero where there is none.
 
     Before a time below 1 the sampler has made a picture of its own, so the noisy picture is mixed from that and never from the
     target: a denoiser that has seen the truth shine through trusts its input too much.
     """
+    late = bool((time < 1).any())  # asked before the times lie on a device, which would have to be waited for
+    time = time.to(noise.device, non_blocking=True)
     first = warp_portrait(batch.portrait, batch.field, batch.base)
     given = (previous.abs().amax((1, 2, 3), keepdim=True) > 0).to(previous.dtype).expand(-1, 1, *previous.shape[2:])
     images = torch.cat([first, batch.portrait_window, batch.raster, previous, given], 1)
-    fine, coarse, flow, mask = network.trunk(images.contiguous(memory_format=torch.channels_last), batch.geometry, batch.aus)
+    images = images.contiguous(memory_format=torch.channels_last)
+    with _precision(noise.device):
+        fine, coarse, flow, mask = network.trunk(images, batch.geometry, batch.aus)
+    flow, mask = flow.float(), mask.float()
     warped = warp_portrait(batch.portrait, batch.field + flow, batch.base)
     noisy = noise
-    if bool((time < 1).any()):
-        with torch.no_grad():
+    if late:
+        with torch.no_grad(), _precision(noise.device):
             own = network.denoiser(noise, warped, mask, fine, coarse, torch.ones_like(time))
         moment = time[:, None, None, None]
         noisy = (1 - moment) * own + moment * noise
-    picture = network.denoiser(noisy, warped, mask, fine, coarse, time)
+    with _precision(noise.device):
+        picture = network.denoiser(noisy, warped, mask, fine, coarse, time).float()
     return Prediction(picture, warped, first, mask, flow)
+
+
+def _precision(device: torch.device) -> torch.autocast:
+    """bfloat16 within the network on graphics cards, float32 elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
 def loss_terms(prediction: Prediction, batch: Batch, weights: LossWeights, share: float) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from bridge.landmarks import (
     REGIONS,
 )
 
-from .augment import Look, place_picture, place_points, random_look, random_placing
+from .augment import Look, Placing, place_picture, place_points, random_look, random_placing
 from .cache import FaceClip
 from .config import LossWeights, TrainingConfig
 
@@ -160,8 +160,7 @@ class View:
     """The random changes that all pictures of a pair or film share. ``jitter``: (162, 2), added to the landmarks asked for."""
 
     look: Look
-    placing: Array
-    mirrored: bool
+    placing: Placing
     place: tuple[int, int, int, int]
     jitter: Array
     with_aus: bool
@@ -185,7 +184,7 @@ class Recipe:
     def points(self) -> tuple[Array, Array]:
         """Landmarks (162, 2) of portrait and target in the view, crop coordinates."""
         view, rows = self.view, (self.start, self.goal)
-        first, second = (place_points(self.clip.points[row], view.placing, view.mirrored, _SIDE) for row in rows)
+        first, second = (place_points(self.clip.points[row], view.placing, _SIDE) for row in rows)
         return first, second + view.jitter
 
     def aus(self) -> Array | None:
@@ -207,21 +206,22 @@ class Shape:
 def draw_view(clip: FaceClip, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int, task: str) -> View:
     """A random look, placing and window about the target ``goal``."""
     look = random_look(draw)
-    placing, mirrored = random_placing(draw, _SIDE)
-    place = random_window(place_points(clip.points[goal], placing, mirrored, _SIDE), window, draw, task)
+    placing = random_placing(draw, _SIDE)
+    place = random_window(place_points(clip.points[goal], placing, _SIDE), window, draw, task)
     jitter = draw.normal(0, config.landmark_jitter, clip.points[goal].shape).astype(np.float32)
-    return View(look, placing, mirrored, place, jitter, bool(draw.random() >= config.no_aus))
+    return View(look, placing, place, jitter, bool(draw.random() >= config.no_aus))
 
 
 def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, view: View, with_previous: bool) -> Pair:
     """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a common look and placing."""
     recipe = Recipe(clip, start, goal, view, with_previous)
     first, second = recipe.points()
-    portrait = view.look.apply(place_picture(clip.frames[start], view.placing, (0, 0, _SIDE, _SIDE)))
-    target = view.look.apply(place_picture(clip.frames[goal], view.placing, view.place))
-    previous = None
-    if recipe.has_previous:
-        previous = to_signed(view.look.apply(place_picture(clip.frames[goal - 1], view.placing, view.place)))
+
+    def seen(row: int, place: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        return view.look.apply(place_picture(clip.frames[row], view.placing, place), place, _SIDE)
+
+    portrait, target = seen(start, (0, 0, _SIDE, _SIDE)), seen(goal, view.place)
+    previous = to_signed(seen(goal - 1, view.place)) if recipe.has_previous else None
     return assemble(portrait, first, target, second, previous, recipe.aus(), view.place, config.losses)
 
 

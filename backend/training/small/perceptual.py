@@ -32,14 +32,26 @@ def imagenet_weights() -> Path:
     return Path(spec.origin).parent / _FILE
 
 
+def imagenet_state(stored: Path | None = None) -> dict[str, Tensor]:
+    """The tensors of the layers used, in torchvision's naming: of a safetensors file, by default of the installed package.
+
+    Raises Fault ``package-missing``.
+    """
+    if stored is not None:
+        from safetensors.torch import load_file
+
+        return load_file(str(stored))
+    state: dict[str, Tensor] = torch.load(imagenet_weights(), map_location="cpu", weights_only=True)
+    used = tuple(f"features.{index}." for index in range(len(_STRIDES)))
+    return {name: value for name, value in state.items() if name.startswith(used)}
+
+
 class PerceptualDistance(nn.Module):
     """The distance of two batches of pictures, weighted place by place. Frozen."""
 
-    def __init__(self, state: dict[str, Tensor] | None = None) -> None:
-        """``state``: tensors in torchvision's naming, the installed ones by default."""
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        """``state``: of ``imagenet_state``."""
         super().__init__()
-        if state is None:
-            state = torch.load(imagenet_weights(), map_location="cpu", weights_only=True)
         self.layers = nn.ModuleList(_layer(state, index, stride) for index, stride in enumerate(_STRIDES))
         self.skips = [index > 1 and stride == 1 for index, stride in enumerate(_STRIDES)]
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backend.synthesis.small.crop import region_box
 from backend.synthesis.small.network import SmallNetwork
 
-from .cache import FaceClip
+from .cache import FaceClip, for_choosing
 from .config import LossWeights
 from .losses import predict, stack_pairs
 from .pairs import Pair, assemble, row_likelihoods
@@ -27,6 +27,8 @@ class Validation:
         for clip in clips:
             if clip.validation:
                 groups[clip.dataset].append(clip)
+            elif for_choosing(clip):
+                groups[f"{clip.dataset} (choosing)"].append(clip)
         self.pairs: list[tuple[str, Pair, NDArray[np.float32]]] = []
         for dataset, members in sorted(groups.items()):
             for _ in range(pairs_a_group):
@@ -40,16 +42,15 @@ class Validation:
                 pair = assemble(pictures[0], clip.points[start], pictures[1], clip.points[goal], None, clip.aus[goal], place, LossWeights())
                 self.pairs.append((dataset, pair, region_box(clip.points[goal], ("lips_outer",), 0.25)))
 
-    def measure(self, network: SmallNetwork) -> dict[str, dict[str, float]]:
-        """Per data set: mean PSNR of the warp in crop and mouth box, and the network's gain over it."""
+    def measure(self, network: SmallNetwork, device: str = "cpu") -> dict[str, dict[str, float]]:
+        """Per data set: mean PSNR of the warp in crop and mouth box, and the gain over it of the network, which lies on ``device``."""
         rows: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
-        noise = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)).to(device)
         for dataset, pair, box in self.pairs:
-            batch = stack_pairs([pair])
+            batch = stack_pairs([pair], device)
             with torch.no_grad():
                 result = predict(network, batch, batch.previous, noise, torch.ones(1))
-            target = batch.target[0].numpy()
-            warped, picture = result.first[0].numpy(), result.picture[0].clamp(-1, 1).numpy()
+            target, warped, picture = (part[0].clamp(-1, 1).cpu().numpy() for part in (batch.target, result.first, result.picture))
             rows[dataset].append((*_psnr_pair(warped, target, box), *_psnr_pair(picture, target, box)))
         report = {}
         for dataset, values in rows.items():
