@@ -15,6 +15,7 @@ LAYOUTS = {
     "clips": _VIDEOS,
     "actors": ("backend.training.actors.command", "backend.training.actors"),
     "revoiced": ("backend.training.prepare.revoiced", "backend.training.prepare"),
+    "packed": ("backend.training.prepare.packing", "backend.training.prepare"),
 }
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from backend.evaluation.motion_required import figures
 
+_FORMER_MACHINE = "one thread of a two-core machine that had other work too, no GPU"
+_COUNTS = ("tracked_clips", "revoiced_clips", "actor_clips")
+
 
 def write_card(path: Path, report: dict[str, Any]) -> None:
     """Adds ``report`` (what ``evaluate --stage motion`` measured) to the card ``path`` (.json) and writes the page beside it (.md)."""
@@ -30,16 +33,19 @@ def page(card: dict[str, Any]) -> str:
     lines += [f"- {data['name']} ({data['licence']}): {data['use']}. {data['credit']}." for data in card["data"]]
     lines += ["", "## Training", "", f"`{training['command']}`: {training['steps']} updates, seed {training['seed']},"]
     lines += [
-        f"{training['seconds'] / 60:.0f} minutes by the clock on one thread of a two-core machine that had other work too, no GPU.",
+        f"{training['seconds'] / 60:.1f} minutes by the clock on {training.get('machine', _FORMER_MACHINE)}, "
+        + ", ".join(f"{training[name]} {name.replace('_', ' ')}" for name in _COUNTS if name in training)
+        + ".",
         training.get("note", ""),
         *([f"Started from weights with sha256 `{training['started_from']}`."] if "started_from" in training else []),
         "",
     ]
     lines += [
         "Make the data first: `python -m backend prepare --layout grid --clips FOLDER`, then",
-        "`python -m backend prepare --layout revoiced --voices heart heart+4 heart-4 heart-8` and, FOLDER with LJ Speech in it,",
-        "`python -m backend prepare --layout actors --what clips --speech FOLDER synthesised --voices heart heart+4 heart-4 heart-8",
-        "--people 96 --passes 2`.",
+        "`python -m backend prepare --layout revoiced --each 3 --voices heart heart+3 heart-4 heart-8 awb awb+4 rms rms-3 slt slt+3",
+        "slt-4 kal` and, FOLDER with LJ Speech in it, `python -m backend prepare --layout actors --what clips --speech FOLDER synthesised",
+        "--voices heart heart+4 heart-4 heart-8 awb awb+5 rms rms-3 slt slt+3 kal --people 96 --passes 1`; on one machine for another:",
+        "`python -m backend prepare --layout packed`.",
         "",
     ]
     if training.get("before"):

@@ -23,7 +23,7 @@ class MotionConfig:
     features: int = FEATURES
     width: int = 128
     au_width: int = 48
-    voice_layers: int = 6
+    voice_layers: int = 9  # an AU edit does not run them again
     decoder_layers: int = 5
     posterior_layers: int = 4
     latent_width: int = 16

@@ -17,7 +17,7 @@ from backend.motion.generate import MotionGenerator
 from backend.motion.model import MotionModel
 from backend.motion.weights import load_model, save_model
 from backend.training.motion.dataset import Shares, WindowSource, held_out
-from backend.training.motion.train import TrainConfig, Trainer, stacked
+from backend.training.motion.train import TrainConfig, Trainer, on_device, stacked
 from bridge.faults import Fault
 from bridge.shot import MotionSettings
 
@@ -29,7 +29,7 @@ def tiny() -> MotionGenerator:
     """A generator of the tiny configuration after a few seconds of training on made-up clips."""
     trainer = Trainer.fresh(TrainConfig(model=TINY, steps=40, plain_steps=10, batch=6, frames=32, warm_up=5), reference_face())
     source = WindowSource(made_up_clips(), [], reference_face(), 32, 0)
-    trainer.run(source.batches(6, Shares(0.0, 0.5, 0.2), plain=10))
+    trainer.run(on_device(source.batches(6, Shares(0.0, 0.5, 0.2), plain=10), trainer.device))
     return MotionGenerator(trainer.averaged)
 
 
@@ -74,7 +74,7 @@ def test_a_tiny_training_learns_and_resumes(tmp_path):
             return float((trainer.model.decode(z, condition, fixed["aus"], fixed["keyed"]).motion - fixed["motion"]).abs().mean())
 
     before = error()
-    trainer.run(source.batches(6, Shares(0.0, 0.5, 0.2), plain=10), tmp_path, lines.append)
+    trainer.run(on_device(source.batches(6, Shares(0.0, 0.5, 0.2), plain=10), trainer.device), tmp_path, lines.append)
     assert error() < 0.9 * before
     assert {"reconstruction", "velocity", "acceleration", "opening", "closure", "divergence", "reading"} <= set(lines[-1])
     again = Trainer.fresh(TrainConfig(model=TINY, steps=52, batch=6, frames=32), reference_face())

@@ -20,7 +20,7 @@ from backend.training.motion.commands import BLINK, keyed_mask
 from backend.training.motion.dataset import Shares, WindowSource, for_choosing, held_out, lip_limits
 from backend.training.motion.experts import AuReader, ExpertConfig, Experts, LipExpert, agreement_term, load_expert, sync_term, train_expert
 from backend.training.motion.losses import LossWeights, closure_term
-from backend.training.motion.train import TrainConfig, Trainer, stacked
+from backend.training.motion.train import TrainConfig, Trainer, on_device, stacked
 from bridge.facs import AU_INDEX
 from bridge.faults import Fault
 
@@ -127,7 +127,7 @@ def test_experts_judge_in_training_and_stay_frozen(experts):
     trainer = Trainer.fresh(config, reference_face(), experts)
     source = WindowSource(made_up_clips(), [], reference_face(), 32, 0)
     lines: list[dict] = []
-    trainer.run(source.batches(4, Shares(0.0, 0.5, 0.25), plain=1), None, lines.append)
+    trainer.run(on_device(source.batches(4, Shares(0.0, 0.5, 0.25), plain=1), trainer.device), None, lines.append)
     assert {"agreement", "sync", "divergence"} <= set(lines[-1]) and lines[-1]["sync"] > 0
     assert all(torch.equal(old, new) for old, new in zip(before, experts.lips.parameters(), strict=True))
     assert {"agreement", "sync"} <= set(LossWeights.__dataclass_fields__)

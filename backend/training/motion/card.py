@@ -38,11 +38,17 @@ DATA_CREDITS = [
         "name": "hibari-tts, voice heart",
         "licence": "Apache-2.0",
         "credit": "The authors of hibari-tts",
-        "use": "other voices at four pitches: of the synthetic actors, and of GRID's sentences over the tracked lips",
+        "use": "other voices at several pitches: of the synthetic actors, and of GRID's sentences over the tracked lips",
+    },
+    {
+        "name": "Flite, voices awb, rms, slt and kal",
+        "licence": "MIT-like, free for any use",
+        "credit": "Carnegie Mellon University: Flite (1999-2018)",
+        "use": "the same",
     },
 ]
 LIMITS = [
-    "One real speaker, neutral six-word sentences; all other voices are one reader's, one synthesiser's or were made by augmentation.",
+    "One real speaker, neutral six-word sentences; all other voices are one reader's, two synthesisers' or were made by augmentation.",
     "AUs of real clips are estimates; obedience to keyed AUs was learnt from synthetic faces, where they add up linearly.",
     "The tongue is not modelled; pucker and funnel follow the voice and cannot be keyed.",
 ]
@@ -59,6 +65,7 @@ def card(trainer: Trainer, variant: str, counts: dict[str, int], note: str = "")
             "before": ["python -m backend train au-regressor", "python -m backend train lip-expert"],
             "command": "python -m backend train motion",
             "seconds": round(trainer.seconds),
+            "machine": machine_of(trainer),
             "steps": trainer.step,
             "seed": trainer.config.seed,
             **({"started_from": trainer.started_from} if trainer.started_from else {}),
@@ -68,3 +75,12 @@ def card(trainer: Trainer, variant: str, counts: dict[str, int], note: str = "")
         },
         "limits": LIMITS,
     }
+
+
+def machine_of(trainer: Trainer) -> str:
+    """What trained, in words."""
+    import torch
+
+    if trainer.device.type == "cuda":
+        return f"one {torch.cuda.get_device_name(trainer.device)}"
+    return "one thread of a processor, no GPU"

@@ -18,7 +18,7 @@ from backend.motion.contact import uncrossed
 from backend.motion.face import ReferenceFace, geometric_aus
 from backend.motion.measures import lip_gap
 from backend.speech.features import BANDS, COLUMNS_PER_FRAME, log_mel, normalised_rows, silent_rows
-from backend.training.motion.augment import augmented
+from backend.training.motion.augment import augmented, varied
 from backend.training.motion.commands import BLINK, acted_aus, commands_of, keyed_mask, lids_only, span_fade
 from backend.training.prepare.prepared import at_rate
 from bridge.facs import AU_INDEX, MAXIMUM_INTENSITY
@@ -81,8 +81,8 @@ class Shares:
 
     recorded: float = 0.1875
     tracked: float = 0.375
-    silent: float = 0.1875
-    revoiced: float = 0.5
+    silent: float = 0.125
+    revoiced: float = 0.6
 
 
 def held_out(stem: str) -> bool:
@@ -96,6 +96,8 @@ def for_choosing(stem: str) -> bool:
 
 
 def _tenth(stem: str) -> int:
+    """A clip with another's voice (STEM@VOICE) belongs where the clip belongs."""
+    stem = stem.partition("@")[0]
     return int(hashlib.sha256(stem.encode()).hexdigest(), 16) % 10
 
 
@@ -204,7 +206,9 @@ class WindowSource:
     ) -> None:
         self.tracked, self.actors, self.face, self.frames = tracked, actors, face, frames
         self.revoiced = revoiced or []
+        self.seed = seed
         self.generator = np.random.default_rng(seed)
+        self.lips = {id(clip): lip_limits(clip) for clip in (*tracked, *actors, *self.revoiced)}
 
     def batches(self, size: int, shares: Shares, plain: int = 0) -> Iterator[list[Window]]:
         """Batches with fixed shares of each kind of window.
@@ -231,11 +235,14 @@ class WindowSource:
         return clips[int(self.generator.integers(len(clips)))]
 
     def _spoken(self, clip: Clip, plain: bool = False) -> Window:
-        """A stretch of a clip at a random speed, voice augmented, some AUs keyed and acted on top. ``plain``: nothing of that."""
+        """A stretch of a clip at a random speed, voice augmented, some AUs keyed and acted on top. ``plain``: nothing of that,
+        the voice but little varied."""
         draw = self.generator
         places = self._places(len(clip.motion))
         columns = (places[:, None] * COLUMNS_PER_FRAME + np.arange(COLUMNS_PER_FRAME) * (places[1] - places[0])).reshape(-1)
-        power = augmented(clip.log_power, draw) if not plain and draw.random() < 0.65 else clip.log_power
+        power = clip.log_power
+        if draw.random() < 0.75:
+            power = varied(power, draw) if plain else augmented(power, draw)
         voice = _at(normalised_rows(power).reshape(-1, BANDS + 1), columns).reshape(self.frames, -1)
         if draw.random() < 0.6:  # before and after a recording lies true silence, as when the generator runs
             beyond = (places < 0) | (places > len(clip.motion) - 1)
@@ -251,7 +258,7 @@ class WindowSource:
             motion, added = self._act(motion, aus, mask)
             commands, aus = commands + added, aus + added
         known = np.zeros(AU_COUNT, bool) if not clip.literal else np.ones(AU_COUNT, bool)
-        return self._window(voice, motion, commands, mask, aus, known, lip_limits(clip))
+        return self._window(voice, motion, commands, mask, aus, known, self.lips[id(clip)])
 
     def _places(self, length: int) -> NDArray[np.float64]:
         speed = 1.0 if self.generator.random() < 0.6 else float(np.exp(self.generator.uniform(np.log(0.82), np.log(1.2))))

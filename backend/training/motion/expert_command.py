@@ -27,6 +27,8 @@ def add_expert_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that both experts have."""
     parser.add_argument("--grid", type=Path, default=Path("work/data/grid"), help="prepared clips of real speakers")
     parser.add_argument("--actors", type=Path, default=Path("work/data/actors_motion"), help="prepared clips of synthetic actors")
+    parser.add_argument("--data", type=Path, default=None, metavar="PACK", help="all clips in one file (prepare --layout packed) instead")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--out", type=Path, default=EXPERTS_FOLDER, help="folder for the weights and their card")
     parser.add_argument("--variant", choices=("full", "tiny"), default="full", help="tiny: seconds, for trials")
     parser.add_argument("--steps", type=int, default=None, help="updates (default 700)")
@@ -41,16 +43,20 @@ def train(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
     from backend.training.motion.card import DATA_CREDITS
     from backend.training.motion.dataset import WindowSource
     from backend.training.motion.experts import KINDS, save_expert, train_expert
+    from backend.training.motion.train import usable_device
 
     torch.set_num_threads(1)
     config = _config(arguments)
+    device = usable_device(arguments.device)
     torch.manual_seed(config.seed)
-    expert = KINDS[kind](config)
-    (tracked, actors), (unseen, unseen_actors) = _clips(arguments, False), _clips(arguments, True)
-    source = WindowSource(tracked, actors, reference_face(), config.frames, config.seed)
-    train_expert(expert, _batches(source, config), lambda line: print("  ".join(f"{k} {v}" for k, v in line.items()), flush=True))
-    expert.eval().requires_grad_(False)
-    test = WindowSource(unseen, unseen_actors, reference_face(), config.frames, config.seed + 1)
+    expert = KINDS[kind](config).to(device)
+    seen, unseen = _clips(arguments, False), _clips(arguments, True)
+    (tracked, revoiced, actors), face = seen, reference_face()
+    source = WindowSource(tracked, actors, face, config.frames, config.seed, revoiced)
+    batches = ({name: part.to(device) for name, part in batch.items()} for batch in _batches(source, config))
+    train_expert(expert, batches, lambda line: print("  ".join(f"{k} {v}" for k, v in line.items()), flush=True))
+    expert.cpu().eval().requires_grad_(False)
+    test = WindowSource(unseen[0], unseen[2], face, config.frames, config.seed + 1)
     scores = _scores(expert, test, config)
     for name, value in scores.items():
         print(f"{name}: {value:.3f}")
@@ -59,7 +65,12 @@ def train(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "purpose": _PURPOSES[kind],
         "licence": "CC BY 4.0; credit GRID (Cooke et al. 2006) and AUtter",
         "data": DATA_CREDITS,
-        "training": {"command": f"python -m backend train {kind}", "tracked_clips": len(tracked), "actor_clips": len(actors)},
+        "training": {
+            "command": f"python -m backend train {kind}",
+            "tracked_clips": len(tracked),
+            "revoiced_clips": len(revoiced),
+            "actor_clips": len(actors),
+        },
         "figures": scores,
         "limits": ["AUs of real clips are estimates", "One real speaker and one reader's voice, otherwise made by augmentation"],
     }
@@ -77,14 +88,20 @@ def _config(arguments: argparse.Namespace) -> ExpertConfig:
     return replace(config, steps=arguments.steps) if arguments.steps else config
 
 
-def _clips(arguments: argparse.Namespace, unseen: bool) -> tuple[list[Clip], list[Clip]]:
-    """Training clips, or those of the choosing split and the held-out actors."""
+def _clips(arguments: argparse.Namespace, unseen: bool) -> tuple[list[Clip], list[Clip], list[Clip]]:
+    """Tracked, revoiced and actors' clips: those of training, or those of the choosing split and the held-out actors."""
     from backend.training.motion.clips import load_actors, load_tracked
     from backend.training.motion.dataset import for_choosing
+    from backend.training.motion.packed import read_pack
 
     most = 12 if arguments.variant == "tiny" else None
-    tracked = load_tracked(arguments.grid, False)
-    return [clip for clip in tracked if for_choosing(clip.path.stem) == unseen][:most], load_actors(arguments.actors, unseen, most)
+    if arguments.data is not None:
+        packed = read_pack(arguments.data)
+        tracked, revoiced, actors = packed.tracked, packed.revoiced, packed.unseen_actors if unseen else packed.actors
+    else:
+        tracked, revoiced, actors = load_tracked(arguments.grid, False), [], load_actors(arguments.actors, unseen, most)
+    chosen, other = ([clip for clip in clips if for_choosing(clip.path.stem) == unseen][:most] for clips in (tracked, revoiced))
+    return chosen, other, actors[:most]
 
 
 def _batches(source: WindowSource, config: ExpertConfig) -> Iterator[dict[str, Tensor]]:

@@ -111,6 +111,10 @@ class Experts:
         assert isinstance(reader, AuReader) and isinstance(lips, LipExpert)
         return cls(reader, lips)
 
+    def to(self, device: str) -> Experts:
+        """Both on ``device``."""
+        return Experts(self.reader.to(device), self.lips.to(device))
+
     def terms(self, voice: Tensor, motion: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """What they say of generated motion (batch, frames, 324) beside the true one."""
         return {"agreement": agreement_term(self.reader, motion, truth), "sync": sync_term(self.lips, voice, motion, truth)}
@@ -145,7 +149,7 @@ def contrast(expert: LipExpert, voice: Tensor, motion: Tensor, step: int = 3) ->
     heard = speaking(voice)[:, start::step]
     sound, lips = expert.hear(voice)[:, start::step][heard], expert.see(motion)[:, start::step][heard]
     alike = sound @ lips.T * expert.sharpness.exp()
-    own = torch.arange(len(alike))
+    own = torch.arange(len(alike), device=alike.device)
     return (nn.functional.cross_entropy(alike, own) + nn.functional.cross_entropy(alike.T, own)) / 2
 
 

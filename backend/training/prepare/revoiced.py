@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("work/data/revoiced"), help="folder for one npz per clip; finished ones are kept")
     parser.add_argument("--voices", nargs="+", default=["heart"], help="voices that take turns, e.g. heart heart-4 heart+3 (see actors)")
+    parser.add_argument("--each", type=int, default=1, help="other voices for every clip")
     parser.add_argument("--most", type=int, default=None, help="prepare only the first so many clips")
 
 
@@ -52,25 +53,32 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise Fault("data-missing", f"There are no prepared clips in {arguments.clips}.", "Make them with `prepare --layout grid`.")
     quiet = getattr(arguments, "quiet", False)
     with ProgressBar(quiet, gentle_interrupt=True) as progress:
-        counts = revoice_all(paths, arguments.out, arguments.voices, progress)
+        counts = revoice_all(paths, arguments.out, arguments.voices, progress, arguments.each)
     if not quiet:
         print(", ".join(f"{value} {key}" for key, value in counts.items()) + f" in {arguments.out}")
     return {"out": str(arguments.out), **counts}
 
 
 def revoice_all(
-    paths: Sequence[Path], out: Path, voices: Sequence[str], progress: Callable[[int, int, str], None] | None = None
+    paths: Sequence[Path],
+    out: Path,
+    voices: Sequence[str],
+    progress: Callable[[int, int, str], None] | None = None,
+    each: int = 1,
 ) -> dict[str, int]:
-    """Writes ``out``/STEM.npz for every prepared clip, the voices taking turns. Returns how many were written, kept and not aligned."""
+    """Writes ``out``/STEM@VOICE.npz for every prepared clip in ``each`` voices, which take turns. Returns how many were written, kept and
+    not aligned."""
     out.mkdir(parents=True, exist_ok=True)
     counts = {"written": 0, "kept": 0, "unaligned": 0}
     for number, path in enumerate(paths):
-        target = out / path.name
-        if target.is_file():
-            counts["kept"] += 1
-        else:
-            voice = voices[number % len(voices)]
-            power = revoiced(clip_voice(path), words_of(clip_video(path).with_suffix(".align")), voice)
+        wanted = dict.fromkeys(voices[(number * each + turn) % len(voices)] for turn in range(each))
+        missing = {voice: target for voice in wanted if not (target := out / f"{path.stem}@{voice}.npz").is_file()}
+        counts["kept"] += len(wanted) - len(missing)
+        if missing:
+            samples, words = clip_voice(path), words_of(clip_video(path).with_suffix(".align"))
+            own = align(_pcm(samples), " ".join(words)) if words else ()
+        for voice, target in missing.items():
+            power = revoiced(samples, words, voice, own)
             counts["unaligned" if power is None else "written"] += 1
             if power is not None:
                 _write(path, target, voice, power)
@@ -79,14 +87,15 @@ def revoice_all(
     return counts
 
 
-def revoiced(samples: FloatArray, words: Sequence[str], voice: str) -> FloatArray | None:
+def revoiced(samples: FloatArray, words: Sequence[str], voice: str, own: Sequence[Phone] | None = None) -> FloatArray | None:
     """Natural-log mel power (4 x frames, 80) of ``words`` spoken by ``voice`` in the time of ``samples`` (n,) at 16 kHz; None where one of
-    the two could not be aligned, or was with other phones."""
+    the two could not be aligned, or was with other phones. ``own``: the phones of ``samples`` where they are known."""
     if not words:
         return None
     text = " ".join(words)
     other = speak(voice, text + ".")
-    anchors = common_times(align(_pcm(samples), text), align(_pcm(other), text), len(samples) / 16000, len(other) / 16000)
+    own = align(_pcm(samples), text) if own is None else own
+    anchors = common_times(own, align(_pcm(other), text), len(samples) / 16000, len(other) / 16000)
     if anchors is None:
         return None
     columns = -(-len(samples) // 640) * COLUMNS_PER_FRAME
