@@ -25,11 +25,11 @@ from backend.synthesis.small.weights import load_network, read_card, save_networ
 from backend.training.small.augment import place_picture, place_points, random_look, random_placing  # noqa: E402
 from backend.training.small.average import average_weights  # noqa: E402
 from backend.training.small.cache import FaceClip, cache_prepared, held_out, load_clips  # noqa: E402
-from backend.training.small.config import fine_tuning, tiny_config  # noqa: E402
+from backend.training.small.config import LossWeights, fine_tuning, tiny_config  # noqa: E402
 from backend.training.small.drawn import batches, drawn_batch, first_rows  # noqa: E402
 from backend.training.small.export import export_run  # noqa: E402
 from backend.training.small.loop import Trainer  # noqa: E402
-from backend.training.small.losses import predict, stack_pairs, warp_portrait  # noqa: E402
+from backend.training.small.losses import evened, predict, stack_pairs, warp_portrait  # noqa: E402
 from backend.training.small.on_device import DeviceFaces  # noqa: E402
 from backend.training.small.pack import load_pack, pack_cache  # noqa: E402
 from backend.training.small.pairs import PairSampler, build_pair, person_shares, row_likelihoods  # noqa: E402
@@ -67,11 +67,20 @@ def test_a_run_trains_resumes_exports_and_renders(clips: list[FaceClip], tmp_pat
 
 
 def test_learning_lowers_the_loss(clips: list[FaceClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = Trainer(replace(tiny_config(), minutes=100, learning_rate=3e-3), clips[:1], tmp_path, report=lambda _: None)
+    config = replace(tiny_config(), minutes=100, learning_rate=3e-3, losses=LossWeights(square=3.0, even=0.6))
+    trainer = Trainer(config, clips[:1], tmp_path, report=lambda _: None)
     examples = trainer._examples(64, 2, rollout=False)
     monkeypatch.setattr(trainer, "_examples", lambda window, count, rollout: examples)
     losses = [sum(trainer.step().values()) for _ in range(40)]
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:3])
+
+
+def test_pairs_that_hardly_move_count_as_much_as_those_that_do(clips: list[FaceClip]) -> None:
+    batch = stack_pairs([PairSampler(clips, tiny_config(), seed).pair(64) for seed in range(2)])
+    batch.importance.fill_(1.0)
+    first = batch.target + torch.tensor([0.01, 0.16])[:, None, None, None]
+    even = evened(first, batch, 0.5).flatten()
+    assert float(even[0] / even[1]) == pytest.approx(4, rel=1e-3) and torch.all(evened(first, batch, 0.0) == 1)
 
 
 def test_the_warp_of_training_is_the_warp_of_rendering(clips: list[FaceClip]) -> None:

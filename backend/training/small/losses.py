@@ -16,6 +16,7 @@ from .config import LossWeights
 from .pairs import Pair
 
 _PICTURE = 256
+_LEAST_AND_MOST = (0.4, 4.0)  # weight of a pair
 _SOFT = 1e-3  # of the Charbonnier loss: quadratic below, absolute above
 
 
@@ -106,12 +107,28 @@ def _precision(device: torch.device) -> torch.autocast:
 
 def loss_terms(prediction: Prediction, batch: Batch, weights: LossWeights, share: float) -> dict[str, Tensor]:
     """Every term, already weighted; their sum is the loss. ``share``: how much of the run is done, 0..1."""
-    return {
-        "colour": weights.colour * _distance(prediction.picture, batch.target, batch.importance),
-        "edges": weights.edges * _edge_distance(prediction.picture, batch.target, batch.importance),
-        "flow": weights.flow * _distance(prediction.warped, batch.target, batch.importance),
+    importance = batch.importance
+    if weights.even:
+        importance = importance * evened(prediction.first, batch, weights.even)
+    terms = {
+        "colour": weights.colour * _distance(prediction.picture, batch.target, importance),
+        "edges": weights.edges * _edge_distance(prediction.picture, batch.target, importance),
+        "flow": weights.flow * _distance(prediction.warped, batch.target, importance),
         "mask": weights.mask * share * prediction.mask.mean(),
     }
+    if weights.square:
+        terms["square"] = weights.square * ((prediction.picture - batch.target).square() * importance).mean()
+    return terms
+
+
+def evened(first: Tensor, batch: Batch, power: float) -> Tensor:
+    """(n, 1, 1, 1) weights of the pairs by the error that the spline alone leaves: a face that hardly moves counts as one that talks.
+
+    Without, what is lost on nearly still frames is nothing beside an opening mouth, and the network softens them.
+    """
+    with torch.no_grad():
+        error = ((first - batch.target).abs() * batch.importance).mean((1, 2, 3), keepdim=True)
+        return (error.mean() / error.clamp(min=1e-4)).pow(power).clamp(*_LEAST_AND_MOST)
 
 
 def corrupted(previous: Tensor, first: Tensor, draw: torch.Generator) -> Tensor:
