@@ -8,6 +8,7 @@ import time
 import bpy
 
 from .bridge.faults import Fault
+from .panel_drawing import draw_text
 
 LINE = "I have the right to animate this face and to use this voice"
 NEVER_ASKED = "not asked: made by a script"
@@ -28,6 +29,22 @@ def give(actor: bpy.types.Object) -> None:
     actor.autter.consent = f"{LINE} ({time.strftime('%Y-%m-%d')})"
 
 
+def ask(operator: bpy.types.Operator, actor: bpy.types.Object) -> None:
+    """``require`` where a person was shown a dialog (``operator.asked``) or ticked its ``agreed``; scripts answer for themselves."""
+    if getattr(operator, "asked", False) or operator.agreed:
+        require(actor, operator.agreed)
+
+
+def draw(operator: bpy.types.Operator, context: bpy.types.Context, whom: list[bpy.types.Object], columns: int = 0) -> None:
+    """The line with its box to tick in the operator's dialog, where it was not said yet for somebody; ``whom``: for whom."""
+    if not whom:
+        return
+    box = operator.layout.box()
+    box.use_property_split = False
+    draw_text(box, context, ", ".join(actor.name for actor in whom), "USER", columns)
+    box.prop(operator, "agreed", text=LINE)
+
+
 def require(actor: bpy.types.Object, ticked: bool) -> None:
     """Takes the answer of a dialog; Fault ``consent-missing`` where it is no."""
     if ticked and not is_given(actor):
@@ -36,5 +53,5 @@ def require(actor: bpy.types.Object, ticked: bool) -> None:
         raise Fault(
             "consent-missing",
             f"Nobody has said yet that {actor.name}'s face and voice may be used.",
-            "Tick the line in the Render dialog. Use only faces and voices of people who agreed to it.",
+            "Tick the line in the dialog. Use only faces and voices of people who agreed to it.",
         )

@@ -14,7 +14,7 @@ from .bridge.faults import Fault
 from .bridge.shot_folder import ShotFolder, write_shot_folder
 from .operators_base import AutterOperator, WaitingOperator, no_actor, no_backend
 from .operators_predict import RangedOperator, no_voice
-from .operators_render import moves, no_motion
+from .operators_render import DIALOG_WIDTH, moves, no_motion
 from .reports import reporting, tell
 
 
@@ -26,6 +26,7 @@ class AUTTER_OT_render_all(WaitingOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     all_scenes: BoolProperty(name="All Scenes", description="Actors of every scene of the file, not only this one", default=True)
+    agreed: BoolProperty(name="Agreed", description=consent.LINE, default=False, options={"SKIP_SAVE"})
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -34,19 +35,38 @@ class AUTTER_OT_render_all(WaitingOperator, bpy.types.Operator):
             return "No actor moves yet; Predict first"
         return no_backend()
 
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Asks for consent where it was never given for one of the faces."""
+        self.asked = True
+        if self.unheard(context):
+            return context.window_manager.invoke_props_dialog(self, width=DIALOG_WIDTH, title="Render All Actors", confirm_text="Render")
+        return self.execute(context)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """The dialog: which faces, and the line."""
+        self.layout.prop(self, "all_scenes")
+        consent.draw(self, context, self.unheard(context))
+
+    def moving(self, context: bpy.types.Context) -> list[tuple[bpy.types.Scene, bpy.types.Object]]:
+        """Every actor that moves, with its scene."""
+        scenes = bpy.data.scenes if self.all_scenes else [context.scene]
+        return [(scene, actor) for scene in scenes for actor in actors.actors_in(scene) if moves(actor)]
+
+    def unheard(self, context: bpy.types.Context) -> list[bpy.types.Object]:
+        """Actors for whom the line of consent was never ticked."""
+        return list(dict.fromkeys(actor for _, actor in self.moving(context) if not consent.is_given(actor)))
+
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         """A shot that cannot be rendered is said and does not keep the others."""
         jobs, faults = [], []
-        for scene in bpy.data.scenes if self.all_scenes else [context.scene]:
-            for actor in actors.actors_in(scene):
-                if not moves(actor):
-                    continue
-                try:
-                    with context.temp_override(scene=scene):
-                        jobs.append(rendering.request_render(bpy.context, actor, shots.frame_range(scene), None))
-                except Fault as fault:
-                    faults.append(f"{actor.name}: {fault.sentence}")
+        for scene, actor in self.moving(context):
+            try:
+                consent.ask(self, actor)
+                with context.temp_override(scene=scene):
+                    jobs.append(rendering.request_render(bpy.context, actor, shots.frame_range(scene), None))
+            except Fault as fault:
+                faults.append(f"{actor.name}: {fault.sentence}")
         for job in jobs if self.waits() else ():
             with context.temp_override(scene=bpy.data.scenes[job.origin.scene]):
                 self.report({"INFO"}, use_results.use(bpy.context, self.finish(context, job)))
@@ -65,6 +85,7 @@ class AUTTER_OT_export_job(RangedOperator, bpy.types.Operator, ExportHelper):
     filename_ext = ""
 
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    agreed: BoolProperty(name="Agreed", description=consent.LINE, default=False, options={"SKIP_SAVE"})
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -74,14 +95,21 @@ class AUTTER_OT_export_job(RangedOperator, bpy.types.Operator, ExportHelper):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Asks where, beginning beside the takes."""
         actor = actors.find_actor(context)
+        self.asked = True
         self.filepath = str(outputs.takes_place(context.scene) / f"{actor.name if actor else 'shot'}_job")
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Beside the file browser: the line of consent, once."""
+        actor = actors.require_actor(context, self.actor)
+        consent.draw(self, context, [] if consent.is_given(actor) else [actor])
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Portrait and recordings are copied along."""
         actor = actors.require_actor(context, self.actor)
+        consent.ask(self, actor)
         frames = self.frames(context)
         folder = Path(bpy.path.abspath(self.filepath)) if self.filepath else outputs.takes_folder(context.scene) / f"{actor.name}_job"
         outputs.writable(folder)

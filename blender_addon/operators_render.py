@@ -53,16 +53,13 @@ class AUTTER_OT_render(RangedOperator, bpy.types.Operator):
             draw_text(layout, context, line.text, line.icon, DIALOG_COLUMNS)
         actor = actors.find_actor(context)
         if actor is not None and not consent.is_given(actor):
-            box = layout.box()
-            box.use_property_split = False
-            box.prop(self, "agreed", text=consent.LINE)
+            consent.draw(self, context, [actor], DIALOG_COLUMNS)
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Samples the rig and sends it off; the strips are made when the movie is finished."""
         actor = actors.require_actor(context, self.actor)
-        if getattr(self, "asked", False) or self.agreed:
-            consent.require(actor, self.agreed)
+        consent.ask(self, actor)
         out = Path(bpy.path.abspath(self.filepath)) if self.filepath else None
         job = request_render(context, actor, self.frames(context), out)
         if self.waits():

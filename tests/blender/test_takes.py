@@ -270,6 +270,23 @@ def test_the_dialog_asks_once_for_consent(addon, ready):
     addon.consent.require(actor, False)  # never again
 
 
+@pytest.mark.parametrize("operator", ["render_all", "export_job"])
+def test_everything_that_renders_asks_for_consent(addon, ready, tmp_path, operator):
+    actor, given = bpy.data.objects["Ada"], {"filepath": str(tmp_path / "job")} if operator == "export_job" else {}
+    for agreed, shown, refused in ((False, False, False), (False, True, True), (True, True, False)):
+        actor.autter.consent = ""
+        choice = SimpleNamespace(agreed=agreed, **({"asked": True} if shown else {}))
+        if refused:
+            with pytest.raises(addon.bridge.faults.Fault, match="Nobody has said yet"):
+                addon.consent.ask(choice, actor)
+        else:
+            addon.consent.ask(choice, actor)
+        assert addon.consent.is_given(actor) == agreed
+    actor.autter.consent = ""
+    assert getattr(bpy.ops.autter, operator)(agreed=True, **given) == {"FINISHED"}
+    assert addon.consent.is_given(actor)
+
+
 def test_what_the_dialog_says(addon, ready, monkeypatch, tmp_path):
     monkeypatch.setenv("AUTTER_HOME", str(tmp_path / "home"))
     actor, frames = bpy.data.objects["Ada"], range(1, 25)
