@@ -37,12 +37,11 @@ def draw() -> None:
         batch = batch_for_shader(shader, "LINE_STRIP", {"pos": [(float(x), float(y), 0.0) for x, y in places]})
         shader.uniform_float("color", line.colour)
         batch.draw(shader)
-        words = f"{line.key} filled in"
         x, y = view.view_to_region(*line.peak, clip=False)
-        x, y = ghosts.free_place(written, x + 4, min(y + 3, region.height - 3 * LABEL_SIZE), *blf.dimensions(0, words))
+        x, y = ghosts.free_place(written, x + 4, min(y + 3, region.height - 3 * LABEL_SIZE), *blf.dimensions(0, line.words))
         blf.color(0, *line.colour[:3], 1.0)
         blf.position(0, x, y, 0)
-        blf.draw(0, words)
+        blf.draw(0, line.words)
     gpu.state.line_width_set(1.0)
     gpu.state.blend_set("NONE")
 
@@ -50,10 +49,11 @@ def draw() -> None:
 def _lines(actor: bpy.types.Object, context: bpy.types.Context) -> list[ghosts.Line]:
     global _kept
     view, region = context.region.view2d, context.region
-    first, last = view.region_to_view(0, 0)[0], view.region_to_view(region.width, 0)[0]
-    signature = (actor.session_uid, actor.autter.prediction_stamp, round(first), round(last), len(actor.keys()), _changes)
+    (first, bottom), (last, top) = view.region_to_view(0, 0), view.region_to_view(region.width, region.height)
+    height = float(f"{top - bottom:.2g}")
+    signature = (actor.session_uid, actor.autter.prediction_stamp, round(first), round(last), height, len(actor.keys()), _changes)
     if _kept is None or _kept[0] != signature:
-        _kept = (signature, ghosts.lines(actor, first, last))
+        _kept = (signature, ghosts.lines(actor, first, last, height))
     return _kept[1]
 
 

@@ -102,7 +102,11 @@ class AutterSceneSettings(bpy.types.PropertyGroup):
     recipe_keyed: BoolProperty(name="Set Keys", description="Expressions set keyframes at the current frame", default=True)
     recipe_add: BoolProperty(name="Add", description="Expressions come on top of what is there", default=False)
     show_sides: BoolProperty(name="Left and Right", description="Show a slider of left against right beside each two-sided AU")
-    show_ghosts: BoolProperty(name="Ghosts", description="Show in the graph editor what the voice filled in for free AUs", default=True)
+    show_ghosts: BoolProperty(
+        name="Ghosts",
+        description="Show in the graph editor what the voice filled in for free AUs, and what was predicted below selected landmarks",
+        default=True,
+    )
     live: BoolProperty(
         name="Live", description="The rig follows every edit of a keyed AU, of the voice and of the settings by itself", default=False,
         update=_live_switched,

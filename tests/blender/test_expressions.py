@@ -73,6 +73,9 @@ def test_an_expression_of_ones_own_is_an_asset(addon, tmp_path):
     assert values[0, column] == pytest.approx(1.5) and addon.curves.sample_sides(actor, [4])[0, column] == pytest.approx(0.5)
     addon.panel_state.forget()
     assert addon.panel_state.current(bpy.context).actor.saved_expressions == ("Smirk",)
+    actor["AU12"] = 0.0
+    actor.pose.apply_pose_from_action(action, evaluation_time=1)  # as Blender's own pose library does
+    assert actor["AU12"] == pytest.approx(3.0) and actor["AU12_side"] == pytest.approx(1.0)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "assets.blend"))
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     faces.actor(addon, tmp_path)
@@ -121,6 +124,22 @@ def test_ghosts_are_the_free_aus(addon, filled_in):
     assert drawn["AU01"].points[0, 0] == 19 and drawn["AU01"].points[-1, 0] == 51 and drawn["AU01"].peak == (41, pytest.approx(4))
     assert "AU01" not in {line.key for line in addon.ghosts.lines(actor, 80, 95)}  # a trace at most
     assert len({line.colour for line in drawn.values()}) == len(drawn) == 17
+
+
+def test_ghosts_of_selected_landmarks(addon, filled_in):
+    """Their predicted motion is drawn where the graph editor shows curves as small as theirs; AUs where it shows 0 to 5."""
+    actor, column = filled_in[0], addon.bridge.landmarks.LIP_INNER_LOWER
+    name = addon.rig_layout.BONE_NAMES[column]
+    for bone in actor.pose.bones:
+        addon.compat.select_bone(bone, bone.name == name)
+    motion = addon.prediction.read_motion(actor)
+    close = {line.key: line for line in addon.ghosts.lines(actor, 1, 96, height=0.3)}
+    assert close.keys() == {f"{name} 2"} and close[f"{name} 2"].words == f"{name} Z predicted"  # across it hardly moves
+    assert np.allclose(close[f"{name} 2"].points[:, 1], motion.points[:, column, 1], atol=1e-6)
+    assert all(line.key.startswith("AU") for line in addon.ghosts.lines(actor, 1, 96))
+    for bone in actor.pose.bones:
+        addon.compat.select_bone(bone, True)
+    assert addon.ghosts.lines(actor, 1, 96, height=0.3) == []  # a tangle
 
 
 def test_words_of_ghosts_do_not_cover_each_other(addon):
