@@ -25,6 +25,8 @@ PHASES = {
     "done": "Done",
 }
 PUMP_SECONDS = 0.05
+LINES_MEGABITS = (50, 300)  # a second: a usual connection and a good one
+UNPACKED_MEGABYTES = 20  # a second, by pip onto a usual disk
 _process: SetupProcess | None = None
 _looking: threading.Thread | None = None
 _hardware: Hardware | None = None
@@ -50,6 +52,15 @@ def plan(source: str = "", extras: tuple[str, ...] = ()) -> Plan:
     if _looking is not None:
         _looking.join()
     return make_plan(DATA, Path(source) if source else None, extras=extras, hardware=_hardware)
+
+
+def time_words(plan: Plan) -> str:
+    """How long it will take, for the dialog: nobody knows the connection, so for two of them; from a folder it is unpacking alone."""
+    unpacking = plan.disk / UNPACKED_MEGABYTES
+    if plan.source is not None:
+        return f"Time: about {max(1, round(unpacking / 60))} min"
+    minutes = [max(1, round((plan.download * 8 / megabits + unpacking) / 60)) for megabits in LINES_MEGABITS]
+    return "Time: " + ", ".join(f"about {count} min at {megabits} Mbit/s" for count, megabits in zip(minutes, LINES_MEGABITS))
 
 
 def start(task: str, source: str = "", extras: tuple[str, ...] = ()) -> None:

@@ -51,7 +51,7 @@ class SetupOperator(AutterOperator):
 
 
 class AUTTER_OT_setup_backend(SetupOperator, bpy.types.Operator):
-    """Install AUtter's backend into a folder of its own, outside Blender; shows size and place first, goes on where it was broken off"""
+    """Install AUtter's backend into a folder of its own, outside Blender; shows size, time and place first, goes on where it stopped"""
 
     bl_idname = "autter.setup_backend"
     bl_label = "Set Up Backend"
@@ -70,7 +70,8 @@ class AUTTER_OT_setup_backend(SetupOperator, bpy.types.Operator):
         except Fault as fault:
             tell_fault(self, fault)
             return {"CANCELLED"}
-        self.shown = (f"Place: {plan.folder}", plan.reason, f"Download about {plan.download} MB, on disk about {plan.disk} MB")
+        size = f"Download about {plan.download} MB, on disk about {plan.disk} MB"
+        self.shown = (f"Place: {plan.folder}", plan.reason, size, backend_setup.time_words(plan))
         return context.window_manager.invoke_props_dialog(self, width=460)
 
     def draw(self, context: bpy.types.Context) -> None:

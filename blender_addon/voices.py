@@ -36,7 +36,7 @@ def placed_voices(scene: bpy.types.Scene) -> list[tuple[Any, Span]]:
 def _sounds(strips: Any, span: Span) -> Iterator[tuple[Any, Span]]:
     """Unmuted sound strips; a meta strip's handles cut what lies in it."""
     for strip in strips:
-        if strip.mute:
+        if strip.mute or getattr(strip, "volume", 1.0) <= 0.0:  # what cannot be heard moves no lips
             continue
         if strip.type == "SOUND":
             yield strip, span

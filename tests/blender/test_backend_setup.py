@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -36,6 +37,9 @@ def test_set_up_repaired_and_taken_away(addon, home: Path, tmp_path: Path, monke
     assert "not set up" in addon.backend_link.backend_missing()
     shown = addon.backend_setup.plan(str(wheels))
     assert str(home) in str(shown.folder) and shown.disk > 0 and shown.reason
+    assert addon.backend_setup.time_words(replace(shown, disk=2400)) == "Time: about 2 min"  # from a folder, without a network
+    online = addon.backend_setup.time_words(replace(shown, source=None, disk=2400, download=750))
+    assert online == "Time: about 4 min at 50 Mbit/s, about 2 min at 300 Mbit/s"
 
     assert bpy.ops.autter.setup_backend(source=str(wheels)) == {"FINISHED"}
     assert addon.backend_link.backend_missing() == "" and addon.backend_setup.words() == ""

@@ -110,8 +110,9 @@ def test_marked_strips_speak_alone(addon, tmp_path):
     assert [piece.path for piece in addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))] == [str(tmp_path / "voice.wav")]
     bpy.ops.autter.use_strip_as_voice(strip="music")
     assert [piece.path for piece in addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))] == [str(tmp_path / "music.wav")]
-    music.mute = True
-    assert addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))[0].path == str(tmp_path / "voice.wav")
+    for unheard in ({"mute": True}, {"volume": 0.0}):
+        music.mute, music.volume = unheard.get("mute", False), unheard.get("volume", 1.0)
+        assert addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))[0].path == str(tmp_path / "voice.wav")
 
 
 @needs_sound
