@@ -10,23 +10,28 @@ from .actor_state import Channel
 from .panel_drawing import ActorTabPanel, draw_text
 from .recipes import RECIPES
 
+FIRST_STEP = "Hover over a slider and press I to command it. What has no keys follows the voice"
+
 
 class UnitsPanel(ActorTabPanel):
     """Parent of the expressions, the AU groups and the head."""
 
     bl_label = "Action Units"
-    bl_order = 5
+    bl_order = 4
 
     def draw(self, context: bpy.types.Context) -> None:
         """What concerns all of them, and which of them fight."""
         state, settings = panel_state.current(context).actor, context.scene.autter
-        row = self.layout.row(align=True)
-        row.label(text="Keyed leads, free follows")
-        row.prop(settings, "show_sides", text="", icon="MOD_MIRROR")
-        row.prop(settings, "show_ghosts", text="", icon="GHOST_ENABLED")
-        row.operator("autter.take_over_au", text="", icon="KEYINGSET").key = ""
-        row.operator("autter.import_aus", text="", icon="IMPORT")
-        row.operator("autter.neutral", text="", icon="LOOP_BACK")
+        if not any(channel.keyed for channel in (*state.upper, *state.lower)):
+            draw_text(self.layout, context, FIRST_STEP, "INFO")
+        column = self.layout.column(align=True)
+        row = column.row(align=True)
+        row.prop(settings, "show_sides", toggle=True)
+        row.prop(settings, "show_ghosts", toggle=True)
+        row = column.row(align=True)
+        row.operator("autter.take_over_au", text="Take Over").key = ""
+        row.operator("autter.import_aus", text="Import")
+        row.operator("autter.neutral", text="Neutral")
         for sentence in state.fights:
             draw_text(self.layout, context, sentence, "ERROR")
 
@@ -79,7 +84,7 @@ def _draw_channel(column: bpy.types.UILayout, actor: bpy.types.Object, channel: 
         side.ui_units_x = 2.6
         side.prop(actor, f'["{channel.side}"]', text="", slider=True)
     note = row.row(align=True)
-    note.ui_units_x = 1.6
+    note.ui_units_x = 1.2
     note.alignment = "CENTER"
     note.label(text=channel.letter if channel.keyed or not channel.filled_in else channel.filled_in)
     row.operator("autter.key_au", text="", icon="KEYFRAME_HLT" if channel.keyed else "KEYFRAME", emboss=False).key = channel.key

@@ -12,7 +12,7 @@ class ExchangePanel(ActorTabPanel):
     """In and out."""
 
     bl_label = "Capture and Exchange"
-    bl_order = 7
+    bl_order = 8
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -16,7 +16,7 @@ class RenderPanel(TabPanel):
     """The render and its choices."""
 
     bl_label = "Render"
-    bl_order = 4
+    bl_order = 5
 
     def draw(self, context: bpy.types.Context) -> None:
         """Button first, choices below."""
@@ -26,12 +26,11 @@ class RenderPanel(TabPanel):
         row.operator("autter.render", icon="RENDER_ANIMATION")
         state = takes_state.current(context)
         row = layout.row(align=True)
-        row.operator("autter.preview_frame", icon="RENDER_STILL")
-        row.prop(settings, "live_picture", text="", icon="PLAY")
+        row.operator("autter.preview_frame")
+        row.prop(settings, "live_picture", toggle=True)
         row.operator("autter.show_portrait", text="", icon="USER")
         if state.previewed:
             layout.label(text=state.previewed, icon="IMAGE_DATA")
-        draw_text(layout, context, MARKS, "INFO")
         header, body = layout.panel("autter_quality", default_closed=True)
         header.label(text="Quality and Output")
         if body is not None:
@@ -39,3 +38,4 @@ class RenderPanel(TabPanel):
             body.use_property_decorate = False
             draw_quality(body, context, settings)
             body.prop(settings, "output_folder")
+            draw_text(body, context, MARKS, "INFO")

@@ -15,7 +15,7 @@ class TakesPanel(TabPanel):
     """The takes of the sequencer."""
 
     bl_label = "Takes"
-    bl_order = 5
+    bl_order = 6
 
     def draw(self, context: bpy.types.Context) -> None:
         """A row a take, the buttons work on the active one."""
@@ -55,7 +55,7 @@ class QueuePanel(TabPanel):
     """Jobs that wait and run, results of other files, what has finished."""
 
     bl_label = "Queue"
-    bl_order = 6
+    bl_order = 7
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

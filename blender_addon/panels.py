@@ -23,12 +23,14 @@ _SECTIONS = (
     ("actor", ActorPanel),
     ("voice", VoicePanel),
     ("predict", PredictPanel),
+    ("units", UnitsPanel),
     ("render", RenderPanel),
     ("takes", TakesPanel),
     ("queue", QueuePanel),
     ("exchange", ExchangePanel),
-    ("units", UnitsPanel),
 )
+# Beside the timeline of strips it is voice, render and takes that are worked with; the sliders stand open in the viewport.
+_CLOSED = {("SEQUENCE_EDITOR", "units")}
 _GROUPS = (("upper", "Upper Face"), ("lower", "Lower Face"), ("head", "Head"))
 
 
@@ -37,7 +39,10 @@ def _make_classes() -> tuple[type, ...]:
     made: list[type] = []
     for space, prefix in _SPACES.items():
         for name, base in _SECTIONS:
-            made.append(type(f"{prefix}_PT_autter_{name}", (base, bpy.types.Panel), {"bl_space_type": space, "__module__": __name__}))
+            attributes = {"bl_space_type": space, "__module__": __name__}
+            if (space, name) in _CLOSED:
+                attributes["bl_options"] = {"DEFAULT_CLOSED"}
+            made.append(type(f"{prefix}_PT_autter_{name}", (base, bpy.types.Panel), attributes))
         attributes = {"bl_space_type": space, "bl_parent_id": f"{prefix}_PT_autter_units", "__module__": __name__}
         made.append(type(f"{prefix}_PT_autter_expressions", (ExpressionsPanel, bpy.types.Panel), attributes))
         for group, label in _GROUPS:

@@ -46,7 +46,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe("polite_smile", "Polite Smile", _units(AU12=2)),
     Recipe("doubt", "Doubt", _units(AU02=4, AU04=1, AU17=2), {"AU02": 1.0}),
     Recipe("pain", "Pain", _units(AU04=3, AU06=3, AU07=3, AU09=2, AU10=2, AU25=2)),
-    Recipe("concentration", "Concentration", _units(AU04=2, AU07=2, AU23=1)),
+    Recipe("concentration", "Focus", _units(AU04=2, AU07=2, AU23=1)),
     Recipe("tired", "Tired", _units(AU07=1, AU15=1, AU45=2)),
 )
 BY_KEY: dict[str, Recipe] = {recipe.key: recipe for recipe in RECIPES}
