@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``doctor --fix``: mends the environment that runs it. Packages that miss files or are not there at all are installed again."""
+"""``doctor --fix``: mends the environment that runs it. Packages with missing or damaged files, or not there, are installed again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fix(tell: Tell, tier: str = "") -> list[str]:
     from .portrait.landmarker import find_landmarker_model, landmarker_model
 
     mended = []
-    for package in [*broken_in(Path(sys.executable)), *map(locked, missing_packages()), *missing_extras(tier)]:
+    for package in [*broken_in(Path(sys.executable), contents=True), *map(locked, missing_packages()), *missing_extras(tier)]:
         if _name(package).lower() == OWN_NAME:
             hint = "Install the extension's zip again and press Repair Backend, or set the checkout up again."
             raise Fault("setup-failed", "Files of AUtter's own backend are missing.", hint)

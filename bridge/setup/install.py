@@ -28,15 +28,30 @@ from .plan import LOCK, Plan, check_place
 from .tools import PIP_OPTIONS, SHARES, Report, progress_option, run_tool, teller
 
 # Run in the environment itself. RECORD is read, not `Distribution.files`, which leaves out what is missing since Python 3.12.
+# Every file must be there in its length; with the word "contents" it is read, too, and must have the sha256 that it was installed with.
 _CHECK = """
-import csv, importlib.metadata, json
-lost = set()
+import base64, csv, hashlib, importlib.metadata, json, os, sys
+def is_whole(path, digest, size):
+    try:
+        if size and os.stat(path).st_size != int(size):
+            return False
+        if sys.argv[1:] != ["contents"] or not digest.startswith("sha256="):
+            return os.path.exists(path)
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").digest()
+        return base64.urlsafe_b64encode(found).rstrip(b"=").decode() == digest.removeprefix("sha256=")
+    except OSError:
+        return False
+broken = set()
 for found in importlib.metadata.distributions():
-    for name, *_ in csv.reader((found.read_text("RECORD") or "").splitlines()):
-        if not name.endswith(".pyc") and not found.locate_file(name).exists():
-            lost.add(found.metadata["Name"] + "==" + found.version)
-print(json.dumps(sorted(lost)))
+    for name, digest, size in csv.reader((found.read_text("RECORD") or "").splitlines()):
+        if not name.endswith(".pyc") and not is_whole(found.locate_file(name), digest, size):
+            broken.add(found.metadata["Name"] + "==" + found.version)
+print(json.dumps(sorted(broken)))
 """
+
+
+LONGEST_CHECK = 600.0  # seconds: a slow disk is read once
 
 
 def install(plan: Plan, report: Report) -> Path:
@@ -99,23 +114,27 @@ def _add_extras(plan: Plan, report: Report) -> None:
         extras.note(plan.folder, plan.data, plan.extras)
 
 
-def broken(folder: Path) -> list[str]:
-    """``name==version`` of packages of an environment that miss files; empty where all is well, "python" where that does not start."""
-    return broken_in(paths.environment_python(folder))
+def broken(folder: Path, contents: bool = False) -> list[str]:
+    """``name==version`` of packages of an environment that miss files or hold cut ones; empty where all is well, "python" where that does
+    not start. ``contents``: every file is read and compared with its checksum, which takes some seconds for each GB.
+    """
+    return broken_in(paths.environment_python(folder), contents)
 
 
-def broken_in(python: Path) -> list[str]:
+def broken_in(python: Path, contents: bool = False) -> list[str]:
     """``broken`` of the environment that has this Python."""
+    command = [str(python), "-P", "-s", "-c", _CHECK, *(["contents"] if contents else [])]
     try:
-        done = subprocess.run([str(python), "-P", "-s", "-c", _CHECK], capture_output=True, text=True, env=child_environment(), timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, env=child_environment(), timeout=LONGEST_CHECK)
         return list(json.loads(done.stdout.splitlines()[-1]))
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
         return ["python"]
 
 
 def repair(plan: Plan, report: Report) -> list[str]:
-    """Installs again what misses files; the names. An environment whose Python is gone is made anew."""
-    found = broken(plan.folder) if plan.folder.exists() else ["python"]
+    """Installs again what misses files or holds damaged ones; the names. An environment whose Python is gone is made anew."""
+    report("proof", 0.0, "Reading every file")
+    found = broken(plan.folder, contents=True) if plan.folder.exists() else ["python"]
     if found == ["python"] or not is_complete(plan.folder):
         if found == ["python"] and plan.folder.exists():
             note(plan.folder, [])

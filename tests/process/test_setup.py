@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from bridge.setup import claim, extras, hardware, install, plan
 from bridge.setup.child import SetupProcess
 from tests.bridge.wheels import make_release, make_wheel
 from tests.process.backends import ROOT, is_gone, wait_until
+from tests.process.waiting import no_waiting
 
 pytestmark = pytest.mark.process
 
@@ -79,6 +81,12 @@ def test_from_nothing_to_uninstalled(tmp_path: Path, home: Path) -> None:
     assert install.repair(a_plan(release), nothing) == ["torch==2.0.0+cpu"]
     assert lost.is_file() and imports(PROOF)
 
+    lost.write_text("x = 2\n")  # another content of the same length
+    assert install.broken(paths.default_environment()) == [], "the quick look reads nothing"
+    assert install.repair(a_plan(release), nothing) == ["torch==2.0.0+cpu"] and lost.read_text() == "x = 1\n"
+    lost.write_text("x")
+    assert install.broken(paths.default_environment()) == ["torch==2.0.0+cpu"], "a file that is cut short passes for whole"
+
     former = paths.default_environment()
     newer = make_release(tmp_path / "newer", "0.0.2")
     running = subprocess.Popen([str(paths.backend_python()), "-c", "import time; time.sleep(600)"])
@@ -118,6 +126,53 @@ def test_extras_are_added_kept_and_mended(tmp_path: Path, home: Path) -> None:
     assert paths.default_environment() != wanted.folder and imports("tinydiffusion, backend")
 
 
+def test_two_blenders_share_it_and_it_outlives_the_one_that_made_it(tmp_path: Path, home: Path) -> None:
+    release = make_release(tmp_path)
+    made = install.install(a_plan(release), nothing)
+    anothers = plan.make_plan(release[0], release[1], Path("/python/of/another/blender"), "cpu", PROOF)
+    said: list[str] = []
+    assert install.install(anothers, lambda *told: said.append(told[2])) == made and said == ["It was there already."]
+
+    python = paths.environment_python(made)  # the Blender whose Python it was made with is uninstalled
+    python.unlink()
+    python.symlink_to(tmp_path / "gone" / "python")
+    assert not paths.backend_python().is_file()
+    assert install.install(a_plan(release), nothing) == made and imports(PROOF)
+
+
+def test_a_long_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than what a script's first line may name, and than Windows likes; nothing of it is run by its scripts."""
+    monkeypatch.setenv(paths.HOME_VARIABLE, str(tmp_path / "Ünï cödé 人 folder" / ("long name " * 12) / ("another one " * 10)))
+    monkeypatch.delenv(paths.PYTHON_VARIABLE, raising=False)
+    release = make_release(tmp_path)
+    install.install(a_plan(release), nothing)
+    assert imports(PROOF) and len(str(paths.backend_python())) > 300
+    install.uninstall()
+
+
+def test_no_call_waits_for_the_set_up(tmp_path: Path, home: Path) -> None:
+    """Blender's main thread starts it, asks it and cancels it, and is never held up, not even for the start of a process."""
+    release = make_release(tmp_path)
+    words, python = options(release), Path(sys.executable)
+    with no_waiting():
+        process = SetupProcess("install", release[0], words, python)
+        process.poll()
+    ends = time.monotonic() + SECONDS
+    while process.state.phase == "starting" and time.monotonic() < ends:
+        with no_waiting():
+            process.poll()
+        time.sleep(0.02)
+    with no_waiting():
+        process.cancel()
+    assert process.wait(SECONDS) and process.state.fault is not None and process.state.fault.code == "cancelled"
+    at_once = SetupProcess("install", release[0], words, python)
+    at_once.cancel()
+    assert at_once.wait(SECONDS)
+    none = SetupProcess("install", release[0], words, tmp_path / "no python")
+    run_to_end(none)
+    assert none.state.fault is not None and none.state.fault.code == "setup-python" and none.state.fault.hint
+
+
 @pytest.mark.parametrize("phase", ["venv", "torch", "packages"])
 def test_broken_off_and_gone_on_with(phase: str, tmp_path: Path, home: Path) -> None:
     release = make_release(tmp_path)
@@ -149,6 +204,7 @@ def test_it_ends_with_the_program_that_started_it(tmp_path: Path, home: Path) ->
     script = (
         "import sys, time; from pathlib import Path; from bridge.setup.child import SetupProcess\n"
         "p = SetupProcess('install', Path(sys.argv[1]), sys.argv[2:], Path(sys.executable))\n"
+        "while p._process is None: time.sleep(0.01)\n"
         "print(p._process.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -186,6 +242,17 @@ def test_a_read_only_home_is_said(tmp_path: Path, home: Path) -> None:
     with pytest.raises(Fault) as caught:
         install.install(a_plan(release), nothing)
     assert caught.value.code == "setup-read-only"
+
+
+def test_a_place_where_nothing_can_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = make_release(tmp_path)
+    (tmp_path / "a file").write_text("precious")
+    for place in (tmp_path / "a file" / "home", Path("/proc/autter")):
+        monkeypatch.setenv(paths.HOME_VARIABLE, str(place))
+        with pytest.raises(Fault) as caught:
+            install.install(a_plan(release), nothing)
+        assert caught.value.code == "setup-read-only" and paths.HOME_VARIABLE in caught.value.hint
+    assert (tmp_path / "a file").read_text() == "precious"
 
 
 def test_a_full_disk_is_said_before_anything_is_begun(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
