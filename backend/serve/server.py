@@ -181,10 +181,8 @@ def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False, 
     told = {"autter": "ready", "address": server.address, "protocol": PROTOCOL, "version": VERSION, "pid": os.getpid()}
     _write_line(ready_line, {**told, "token": token} if by_hand else told)
     if files_travel:
-        port = server.address.rpartition(":")[2]
-        log.info(
-            "on the computer with Blender: ssh -N -L 127.0.0.1:%s:127.0.0.1:%s USER@%s", port, port, platform.node() or "THIS-COMPUTER"
-        )
+        end = f"127.0.0.1:{server.address.rpartition(':')[2]}"
+        log.info("on the computer with Blender: ssh -N -L %s:%s USER@%s", end, end, platform.node() or "THIS-COMPUTER")
     server.wait()
     lifeline.limit_ending(EXIT_SECONDS)
     logging.shutdown()
