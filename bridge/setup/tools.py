@@ -82,6 +82,6 @@ def _fault(log: str) -> Fault:
         hint = "Look at the network, or at HTTPS_PROXY and pip's configuration, and press the button again: it goes on where it stopped."
         return Fault("setup-network", "A package could not be downloaded.", hint, log)
     if "No matching distribution" in log or "ResolutionImpossible" in log:  # the latter where pip's configuration names constraints
-        hint = "Look at the network, at HTTPS_PROXY, pip's mirror and constraints, or the offline folder (it needs what data/backend.txt lists)."
+        hint = "Look at the network, at HTTPS_PROXY, pip's mirror and constraints, or the offline folder: it needs all of data/backend.txt."
         return Fault("setup-network", "A package was not found where pip looks.", hint, log)
     return Fault("setup-failed", "The backend could not be set up.", "Look at the last lines with Copy report, then try Repair.", log)

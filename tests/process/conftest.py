@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of the process tests. Every test ends with the check that nothing is left, and no call of a client may wait."""
+"""Fixtures of the process tests. Every test ends with the check that nothing is left, and no call of a client may wait or work long."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from tests.process.backends import RunningBackend, is_gone, running_backend, slo
 from tests.process.waiting import no_waiting
 
 PATIENCE = 20.0  # seconds in which what ends behind our back must have ended
+LONGEST_CALL = 0.005  # seconds of processor time, the watch over it included: what other programs take of the computer does not count
+calls: list[tuple[float, str]] = []  # of all clients of this run: seconds and name
 REQUESTS = ("start", "find_portrait", "predict", "render", "preview_frame", "capture", "cancel", "free_memory", "request_status", "poll")
 
 
@@ -79,19 +81,43 @@ def target(link: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def no_call_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request and every poll of every client here runs under ``no_waiting``."""
+    """Every request and every poll of every client here runs under ``no_waiting``, and its own work is timed."""
 
     def watched(method: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(method)
         def call(*given: Any, **named: Any) -> Any:
-            with no_waiting():
-                return method(*given, **named)
+            began = time.thread_time()
+            try:
+                with no_waiting():
+                    return method(*given, **named)
+            finally:
+                calls.append((time.thread_time() - began, method.__name__))
 
         return call
 
     if sys.gettrace() is None:  # a debugger or a coverage tool has the place
         for name in REQUESTS:
             monkeypatch.setattr(Client, name, watched(getattr(Client, name)))
+
+
+@pytest.fixture(autouse=True)
+def no_call_works_long(no_call_waits: None) -> Iterator[None]:
+    """After every test: none of its calls kept the main thread longer than Blender's picture may stand still."""
+    before = len(calls)
+    yield
+    long = [f"{name} took {seconds * 1000:.1f} ms" for seconds, name in calls[before:] if seconds > LONGEST_CALL]
+    assert not long, long
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what the calls of the add-on's client took."""
+    if calls:
+        seconds = sorted(calls)
+        longest, half = seconds[-1], seconds[len(seconds) // 2]
+        terminalreporter.write_line(
+            f"{len(calls)} calls of the add-on's client: none waited; the longest worked {longest[0] * 1000:.2f} ms ({longest[1]}), "
+            f"half of them no longer than {half[0] * 1000:.3f} ms"
+        )
 
 
 @pytest.fixture

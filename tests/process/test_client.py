@@ -309,6 +309,21 @@ def test_the_real_backend_answers(make_client: Maker, tmp_path: Path) -> None:
     assert client.backend_version == VERSION and client.state is BackendState.READY and client.memory_mb > 50
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads a process's time from /proc")
+def test_the_real_backend_is_ready_within_five_seconds(make_client: Maker, tmp_path: Path) -> None:
+    """By its own work: on a computer that does nothing else that is the time that passes. Large imports come after it is ready."""
+    environment = {"PYTHONPATH": str(ROOT), "AUTTER_HOME": str(tmp_path / "home")}
+    client = make_client(lambda folder: Client(sys.executable, environment=environment, log_path=folder / "log"))
+    began = time.monotonic()
+    client.start()
+    pid = backend_pid(client)
+    passed = time.monotonic() - began
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    worked = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    print(f"ready after {passed:.2f} s, {worked:.2f} s of work")
+    assert worked < 5.0
+
+
 def test_a_window_or_edited_rows_are_asked_for_and_come_back_with_their_place(client):
     shot = plain_shot("fast", 50)
     for asked, rows in (({"window": (3, 8)}, (3, 5)), ({"edited": (10, 12)}, (10, 2)), ({}, (0, 50))):

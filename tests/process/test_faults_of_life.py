@@ -233,6 +233,46 @@ def test_the_disk_becomes_full_in_the_middle_of_a_movie(make_client: Maker, tmp_
     assert outcome(client, client.find_portrait("/x/fast")).kind == "result"
 
 
+FULL_DISK = """
+import sys
+from pathlib import Path
+from tests.bridge.shots import plain_shot, plain_track
+from tests.process.backends import outcome, slow_client
+disk = Path(sys.argv[1])
+client = slow_client(Path(sys.argv[2]))
+failed = outcome(client, client.render(plain_shot("film"), plain_track(), disk / "takes" / "movie.mp4"), 120).header
+left = [path.name for path in disk.rglob("*") if path.is_file()]
+after = outcome(client, client.find_portrait("/x/fast")).kind
+client.close()
+print(failed["code"], left, after, sep="|")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk of its own")
+def test_a_small_disk_is_really_full(tmp_path: Path) -> None:
+    """A disk of one megabyte, in a space of mounts that ends with the test."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", mount, str(disk), sys.executable, "-c", FULL_DISK, str(disk), str(tmp_path)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("this computer gives out no spaces of mounts")
+    assert done.stdout.strip() == "disk-full|[]|result", done.stdout + done.stderr
+
+
+def test_memory_is_given_back_when_nobody_asks_for_long(make_client: Maker, tmp_path: Path) -> None:
+    """Once after a job, not again and again; and the next job is done as ever."""
+    client = make_client(environment={"AUTTER_IDLE_SECONDS": "0.4"})
+    log = tmp_path / "logs" / "backend.log"
+    for times in (1, 2):
+        assert outcome(client, client.find_portrait("/x/fast")).kind == "result"
+        gather(client, saw("status"))  # the one that tells what memory is held now
+        wait_until(lambda times=times: log.read_text().count("memory freed") == times)  # type: ignore[misc]
+    time.sleep(1.5)
+    assert log.read_text().count("memory freed") == 2
+
+
 def test_the_folder_of_a_movie_is_taken_away(client: Client, tmp_path: Path) -> None:
     job, movie = filming(client, tmp_path / "takes")
     for path in movie.parent.iterdir():

@@ -8,16 +8,21 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from bridge import PROTOCOL, VERSION
-from bridge.messages import Message, encode, pack_shot
+from bridge.messages import DTYPES, REQUESTS, Message, encode, pack_shot
 from tests.bridge.shots import plain_shot, plain_track
 from tests.process.backends import RunningBackend, Talk
 from tests.process.test_server import serves_well
 
 pytestmark = pytest.mark.process
 
+LONG_WORDS = ("slow", "deaf", "crash", "noisy", "hungry", "film", "shutdown")  # what the slow backend is asked on purpose elsewhere
 STRANGE = (None, True, -1, 0, 2**63, 1e308, "", "\0", "../../etc", "x" * 5000, [], {}, [[[]]], {"": None}, "ü人", float("1e-320"))
 
 
@@ -77,7 +82,7 @@ def mutated(messages: list[bytes], draw: random.Random) -> Iterator[bytes]:
             changed = draw.randbytes(draw.randrange(1, 400))
         else:
             changed = header_changed(message, draw)
-        if b"slow" not in changed and b"deaf" not in changed and b"crash" not in changed and b"shutdown" not in changed:
+        if not any(word.encode() in changed for word in LONG_WORDS):
             yield changed
 
 
@@ -101,4 +106,50 @@ def test_broken_messages_end_nothing_but_themselves(count: int, backend: Running
         with suppress(OSError):
             bad.channel.release()
     assert serves_well(good, count + 1) and backend.process.poll() is None
+    good.channel.release()
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+words = st.sampled_from(["path", "shot", "track", "frames", "frame", "window", "edited", "out_path", "folder", "reuse", "name", "offset"])
+arrays = st.dictionaries(
+    st.sampled_from(["shot.au_values", "shot.head", "track.landmarks", "track.motion", "data", "x"]),
+    st.sampled_from(sorted(DTYPES)).flatmap(lambda kind: hnp.arrays(np.dtype(kind), hnp.array_shapes(max_dims=3, max_side=4, min_side=0))),
+    max_size=4,
+)
+requests = st.builds(
+    lambda kind, job, fields, held: Message(kind, job, fields, held),
+    st.sampled_from(sorted(REQUESTS - {"shutdown"})) | st.text(min_size=1, max_size=10).filter(lambda kind: kind != "shutdown"),
+    st.none() | st.integers(0, 2**53),
+    st.dictionaries(words | st.text(max_size=6).filter(lambda name: name not in ("kind", "job", "arrays")), plain, max_size=5),
+    arrays,
+)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(3000, marks=pytest.mark.slow)])
+def test_strange_requests_in_good_form_end_nothing_but_themselves(count: int, backend: RunningBackend) -> None:
+    """Whatever Hypothesis thinks of that can be written as a message: any kind, any fields, any arrays."""
+    good, bad = backend.talk(), [backend.talk()]
+    served = iter(range(1, 10 * count))
+
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(requests)
+    def sent(message: Message) -> None:
+        data = encode(message)
+        if any(word.encode() in data for word in LONG_WORDS):
+            return
+        try:
+            bad[0].channel.send(data)
+        except OSError:  # the server hung up on it, as it may
+            bad[0].channel.release()
+            bad[0] = backend.talk()
+        if (number := next(served)) % 50 == 0:
+            assert serves_well(good, number)
+
+    sent()
+    bad[0].channel.release()
+    assert serves_well(good, 10 * count) and backend.process.poll() is None
     good.channel.release()
