@@ -197,6 +197,18 @@ def test_caches_that_are_damaged(make_client: Maker, good: Shot, tmp_path: Path)
     assert np.array_equal(tracked(client, good).landmarks, before.landmarks)
 
 
+@pytest.mark.parametrize("length", [0, 5000, 500_000], ids=["empty", "header", "tensors"])
+def test_weights_of_the_renderer_that_are_cut_short(length: int, real: Client, make_client: Maker, good: Shot, tmp_path: Path) -> None:
+    """As after a disk that became full, or a copy that was broken off."""
+    track = tracked(real, good)
+    for name in ("backend", "bridge"):
+        shutil.copytree(ROOT / name, tmp_path / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    os.truncate(tmp_path / "copy" / "backend" / "weights" / "small.safetensors", length)
+    client = make_client(real_client, PYTHONPATH=str(tmp_path / "copy"))
+    refused(client, client.render(good, track, tmp_path / "takes" / "movie.mp4"), "weights-mismatch")
+    assert not list((tmp_path / "takes").glob("*")) and outcome(client, client.predict(good)).kind == "result"
+
+
 def test_weights_that_are_damaged_and_a_home_that_cannot_be(make_client: Maker, good: Shot, tmp_path: Path) -> None:
     """One byte of the weights is another; nothing can be kept anywhere. What needs neither works on."""
     for name in ("backend", "bridge"):

@@ -51,11 +51,18 @@ def checked_digest(weights: Path) -> str:
 
 
 def read_config(weights: Path) -> NetworkConfig:
-    """The network's size, from the file's own metadata."""
-    from safetensors import safe_open
+    """The network's size, from the file's own metadata. Raises Fault ``weights-missing`` or ``weights-mismatch``."""
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(str(weights), "pt") as file:
-        return NetworkConfig.from_dict(json.loads((file.metadata() or {})["config"]))
+    try:
+        with safe_open(str(weights), "pt") as file:
+            return NetworkConfig.from_dict(json.loads((file.metadata() or {})["config"]))
+    except FileNotFoundError:
+        checked_digest(weights)
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        hint = "Install the backend again; a damaged file is never used."
+        raise Fault("weights-mismatch", f"{weights.name} is damaged or holds no renderer.", hint, str(error)) from None
 
 
 def load_network(weights: Path = WEIGHTS) -> SmallNetwork:
