@@ -8,6 +8,7 @@ where they are not, nobody can choose by them. Movies are read with OpenCV alone
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -48,19 +49,21 @@ def load_pack(folder: Path) -> list[FaceClip]:
 
     Raises Fault ``data-missing`` where there are none or a movie is short.
     """
-    clips = []
-    for notes in sorted(folder.glob(f"*{_NOTES}")):
-        with np.load(notes, allow_pickle=False) as data:
-            fields = {key: data[key] for key in data.files}
-        frames = _pictures(notes.with_suffix(_MOVIES))
-        if len(frames) != len(fields["points"]):
-            raise Fault("data-missing", f"The movie of {notes.stem} is not whole.", "Make the pack anew with `train small --pack`.")
-        dataset, person, consecutive = str(fields["dataset"]), str(fields["person"]), bool(fields["consecutive"])
-        aus = fields["aus"].astype(np.float32)
-        clips.append(FaceClip(notes.stem, dataset, person, frames, fields["points"], aus, consecutive, validation=False))
+    with ThreadPoolExecutor() as readers:
+        clips = list(readers.map(_load, sorted(folder.glob(f"*{_NOTES}"))))
     if not clips:
         raise Fault("data-missing", f"There is no packed clip in {folder}.", "Make the pack with `train small --pack FOLDER`.")
     return clips
+
+
+def _load(notes: Path) -> FaceClip:
+    with np.load(notes, allow_pickle=False) as data:
+        fields = {key: data[key] for key in data.files}
+    frames = _pictures(notes.with_suffix(_MOVIES))
+    if len(frames) != len(fields["points"]):
+        raise Fault("data-missing", f"The movie of {notes.stem} is not whole.", "Make the pack anew with `train small --pack`.")
+    dataset, person, consecutive = str(fields["dataset"]), str(fields["person"]), bool(fields["consecutive"])
+    return FaceClip(notes.stem, dataset, person, frames, fields["points"], fields["aus"].astype(np.float32), consecutive, validation=False)
 
 
 def _write(clip: FaceClip, folder: Path) -> None:
