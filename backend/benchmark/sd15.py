@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .sd15_random import random_bank, random_networks, write_files
+
 if TYPE_CHECKING:
     import torch
 
@@ -35,72 +37,95 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", choices=["aniportrait", "echomimic"], default="aniportrait", help="whose networks")
     parser.add_argument("--presets", nargs="+", choices=["draft", "standard", "best"], default=["draft", "standard", "best"])
     parser.add_argument("--frames", type=int, help="frames of the shot (default: two windows more than one)")
-    parser.add_argument("--compile", action="store_true", help="compile the denoiser for its fixed shapes, with CUDA graphs")
+    parser.add_argument("--compile", action="store_true", help="also with the denoiser compiled for its fixed shapes, with CUDA graphs")
+    parser.add_argument("--plans", action="store_true", help="instead: every plan for the memory, and what happens when it runs out")
     parser.add_argument("--no-load", action="store_true", help="leave out the loading from files")
+    parser.add_argument("--files", type=Path, metavar="FOLDER", help="where the files are written and kept (default: a temporary folder)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures and prints."""
     import torch
 
-    from backend.synthesis.sd15.devices import best_device, best_dtype
+    from backend.synthesis.sd15.devices import best_device, best_dtype, place
+    from backend.synthesis.sd15.memory import PLANS
 
     device = arguments.device or best_device()
     dtype = getattr(torch, _DTYPES[arguments.dtype]) if arguments.dtype else best_dtype(device)
     full = arguments.network == "full" or (arguments.network is None and device != "cpu")
-    models, load_seconds = random_models(arguments.family, full, device, dtype, load=not arguments.no_load)
-    rows, released = {}, [released_seconds(models, arguments.compile)]
-    for preset in arguments.presets:
-        rows[preset] = _measure(models, _settings(arguments.family, preset, models), arguments)
-        rows[preset]["load_s"] = load_seconds
-    released.append(released_seconds(models, arguments.compile))
-    for row in rows.values():
-        row["released_over_this"] = round(mean(released) / row["seconds_a_frame"], 2)
-    report = {
+    report: dict[str, Any] = {
         "device": _name(device),
         "dtype": str(dtype).removeprefix("torch."),
         "network": "full" if full else "tiny",
         "family": arguments.family,
-        "compiled": arguments.compile,
-        "presets": rows,
-        "released_seconds_a_frame": round(mean(released), 4),
     }
-    _print(report)
-    return report
-
-
-def random_models(family: str, full: bool, device: str, dtype: torch.dtype, load: bool) -> tuple[Models, float | None]:
-    """Networks with random weights, and the seconds that loading them from files took (None where that was left out)."""
-    from backend.synthesis.sd15 import models as library
-    from backend.synthesis.sd15.tiny import tiny_models
-
-    models = _full_models(family, device, dtype) if full else tiny_models(family=family, dtype=dtype, device=device)
-    if not load:
-        return models, None
+    print(f"{arguments.family}, {report['network']} size, random weights, {report['dtype']}, on {report['device']}", flush=True)
+    models = random_networks(arguments.family, full, device, dtype)
     with tempfile.TemporaryDirectory() as scratch:
-        parts = _write(models, Path(scratch))
-        models.reference_unet = None
-        began = time.perf_counter()
-        loaded = library.load_models(parts, dtype, device, family, Path(scratch) / "cache", reference=False)
-        _settle(device)
-        seconds = time.perf_counter() - began
-    return loaded, round(seconds, 2)
+        files = arguments.files or Path(scratch)
+        if arguments.plans:
+            from .sd15_plans import measure_plans
+
+            return {**report, **measure_plans(write_files(models, files), Path(scratch), models, arguments.presets)}
+        load_seconds = None
+        if not arguments.no_load:
+            write_files(models, files)
+            models, load_seconds = loaded(models, files)
+    models.reference_unet = models.image_encoder = None  # a render lets go of them, too
+    place(models, PLANS[0], device)
+    return {**report, **_presets(models, load_seconds, arguments)}
 
 
-def released_seconds(models: Models, compiled: bool) -> float:
+def loaded(models: Models, files: Path) -> tuple[Models, float]:
+    """The networks that a render of a known portrait needs, read from files as it reads them, and the seconds that this took."""
+    from backend.synthesis.sd15.devices import place
+    from backend.synthesis.sd15.memory import PLANS
+    from backend.synthesis.sd15.models import load_models
+    from backend.synthesis.sd15.store import find_weights
+
+    device, family, dtype = str(models.device), models.family, models.dtype
+    for network in models.networks.values():
+        network.to("meta")  # makes room
+    paths = find_weights("aniportrait" if family == "aniportrait" else "echomimic_pose", files).paths()
+    began = time.perf_counter()
+    found = load_models(paths, dtype, "cpu", family, reference=False)
+    place(found, PLANS[0], device)
+    _settle(device)
+    return found, round(time.perf_counter() - began, 2)
+
+
+def _presets(models: Models, load_seconds: float | None, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A row for each preset, and the released recipe before and after them."""
+    print(f"{'preset':>10}{'steps':>7}{'s/frame':>10}{'first s':>9}{'peak GB':>9}{'planned':>9}{'load s':>8}{'released recipe takes':>23}")
+    rows, released = {}, [released_seconds(models)]
+    for preset in arguments.presets:
+        row = _measure(models, _settings(arguments.family, preset, models), arguments.frames)
+        rows[preset] = {**row, "load_s": load_seconds, "released_over_this": round(released[0] / row["seconds_a_frame"], 2)}
+        _print_row(preset, rows[preset])
+        if arguments.compile:
+            rows[preset]["compiled"] = _compiled(models, _settings(arguments.family, preset, models), row)
+    released.append(released_seconds(models))
+    for row in rows.values():
+        row["released_over_this"] = round(mean(released) / row["seconds_a_frame"], 2)
+    told = ", ".join(f"{seconds:.3f}" for seconds in released)
+    print(f"released recipe (25 steps, guidance, windows 16/4): {told} s a frame before and after, estimated in this run")
+    return {"presets": rows, "released_seconds_a_frame": round(mean(released), 4)}
+
+
+def released_seconds(models: Models) -> float:
     """Seconds a frame of the released recipe in a long shot: its evaluation and its decoding, measured, times how often it does them."""
     from backend.synthesis.sd15.presets import RELEASED
 
     settings = replace(RELEASED, steps=2, size=models.config.sample_size * 8)
-    evaluation, decoding, posing = part_seconds(models, settings, compiled)
+    evaluation, decoding, posing = part_seconds(models, settings)
     return (RELEASED.steps * evaluation + posing) / (RELEASED.window - RELEASED.overlap) + decoding
 
 
-def part_seconds(models: Models, settings: Sd15Settings, compiled: bool = False) -> tuple[float, float, float]:
+def part_seconds(models: Models, settings: Sd15Settings) -> tuple[float, float, float]:
     """(one step of a window, decoding one frame, the landmark network over a window) in seconds, the middle of some."""
     from backend.synthesis.sd15.pipeline import Film, Sd15Pipeline
 
-    pipeline = _pipeline(models, settings, compiled)
+    pipeline = _pipeline(models, settings)
     marks: list[float] = []
 
     def step(_: Any) -> None:
@@ -118,31 +143,74 @@ def part_seconds(models: Models, settings: Sd15Settings, compiled: bool = False)
     return median(gaps), decoding, posing
 
 
-def _measure(models: Models, settings: Sd15Settings, arguments: argparse.Namespace) -> dict[str, Any]:
-    """One preset over a shot of three windows: the first picture, seconds a frame, peak memory beside the plan's figure."""
+def _measure(models: Models, settings: Sd15Settings, wanted: int | None, network: Any = None) -> dict[str, Any]:
+    """One preset over a shot of three windows: the first picture, seconds a frame, peak memory beside the plan's figure.
+
+    ``network``: a compiled denoiser in place of the plain one.
+    """
     from backend.synthesis.sd15.pipeline import Film
 
-    frames, poses = arguments.frames or 3 * settings.window - 2 * settings.overlap, _poses(settings.size)
-    pipeline = _pipeline(models, settings, arguments.compile)
-    if models.device.type == "cuda" or arguments.compile:
+    frames, poses = wanted or 3 * settings.window - 2 * settings.overlap, _poses(settings.size)
+    pipeline = _pipeline(models, settings)
+    pipeline.network = network or pipeline.network
+    began = time.perf_counter()
+    if models.device.type == "cuda" or network is not None:
         list(pipeline.frames(Film(poses, min(frames, settings.window))))  # kernels are chosen and compiled here
+    warm_up = time.perf_counter() - began
     _reset_peak(models)
+    steps = _Steps(models)
     began = time.perf_counter()
     first = 0.0
-    for count, _ in enumerate(pipeline.frames(Film(poses, frames))):
+    for count, _ in enumerate(pipeline.frames(Film(poses, frames), callback=steps)):
         if count == 0:
             first = time.perf_counter() - began
+    _settle(str(models.device))
     seconds = time.perf_counter() - began
     return {
         "steps": settings.steps,
         "guidance": settings.guidance,
         "window": [settings.window, settings.overlap],
         "frames": frames,
+        "warm_up_s": round(warm_up, 2),
         "seconds_a_frame": round(seconds / frames, 4),
         "first_picture_s": round(first, 3),
+        "evaluation_s": round(steps.middle(), 4),
+        "finite": steps.finite,
         "peak_gb": _peak_gb(models),
         "planned_gb": _planned_gb(models, settings),
     }
+
+
+def _compiled(models: Models, settings: Sd15Settings, plain: dict[str, Any]) -> dict[str, Any]:
+    """The same preset with the compiled denoiser, and how many times as long the plain one takes."""
+    from backend.synthesis.sd15.devices import compiled
+
+    row = _measure(models, settings, plain["frames"], compiled(models.denoising_unet))
+    ratio = plain["evaluation_s"] / row["evaluation_s"]
+    print(
+        f"{'compiled':>10}{row['steps']:>7}{row['seconds_a_frame']:10.3f}{row['first_picture_s']:9.2f}{row['peak_gb']:9.2f}"
+        f"   first window {row['warm_up_s']:.0f} s; the plain denoiser takes {ratio:.2f} times as long",
+        flush=True,
+    )
+    return {**row, "plain_over_compiled": round(ratio, 3)}
+
+
+class _Steps:
+    """A callback that notes when evaluations end, and whether their numbers are finite."""
+
+    def __init__(self, models: Models) -> None:
+        self._models, self._marks, self.finite = models, [], True  # type: tuple[Models, list[tuple[Any, float]], bool]
+
+    def __call__(self, step: Any) -> None:
+        self.finite = self.finite and bool(step.denoised.isfinite().all())
+        _settle(str(self._models.device))
+        self._marks.append((step.window, time.perf_counter()))
+
+    def middle(self) -> float:
+        """The median of the seconds between two evaluations of one window; 0 where there was no second one."""
+        pairs = zip(self._marks, self._marks[1:])
+        gaps = [after - before for (first, before), (second, after) in pairs if first == second]
+        return median(gaps) if gaps else 0.0
 
 
 def _settings(family: str, preset: str, models: Models) -> Sd15Settings:
@@ -152,89 +220,12 @@ def _settings(family: str, preset: str, models: Models) -> Sd15Settings:
     return replace(PRESETS[weights][preset], size=models.config.sample_size * 8)
 
 
-def _pipeline(models: Models, settings: Sd15Settings, compiled: bool) -> Any:
-    from backend.synthesis.sd15 import devices
+def _pipeline(models: Models, settings: Sd15Settings) -> Any:
     from backend.synthesis.sd15.pipeline import Sd15Pipeline
 
     pipeline = Sd15Pipeline(models, settings)
-    pipeline.use_bank(_bank(models, settings.size))
-    if compiled:
-        pipeline.network = devices.compiled(models.denoising_unet)
+    pipeline.use_bank(random_bank(models, settings.size))
     return pipeline
-
-
-def _bank(models: Models, size: int) -> dict[str, Any]:
-    """A bank of random numbers in the shapes that a portrait's has."""
-    import torch
-
-    from backend.synthesis.sd15.attention import self_attention_names
-    from backend.synthesis.sd15.reference import TOKENS
-
-    draw = torch.Generator().manual_seed(0)
-    levels = models.config.block_out_channels
-    tokens = (size // 8) ** 2
-    bank = {}
-    for name in self_attention_names(models.denoising_unet.unet.attn_processors):
-        width = models.denoising_unet.unet.get_submodule(name.removesuffix(".processor")).to_k.in_features
-        place = _level(name, len(levels))
-        bank[name] = torch.randn((1, tokens // 4**place, width), generator=draw)
-    if models.family == "aniportrait":
-        bank[TOKENS] = torch.randn((1, 1, models.config.cross_attention_dim), generator=draw)
-    return bank
-
-
-def _level(name: str, levels: int) -> int:
-    """How often the picture was halved where an attention of the U-Net works."""
-    kind, _, rest = name.partition(".")
-    if kind == "mid_block":
-        return levels - 1
-    place = int(rest.split(".")[0])
-    return place if kind == "down_blocks" else levels - 1 - place
-
-
-def _full_models(family: str, device: str, dtype: torch.dtype) -> Models:
-    import torch
-    from diffusers import AutoencoderKL, AutoencoderTiny
-
-    from backend.synthesis.sd15.config import NetworkConfig
-    from backend.synthesis.sd15.models import Models, build_networks
-
-    config = NetworkConfig() if family == "aniportrait" else NetworkConfig().with_tokens(384)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(device):
-            reference, denoiser, pose = build_networks(config, family)
-            blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-            vae = AutoencoderKL(block_out_channels=(128, 256, 512, 512), layers_per_block=2, scaling_factor=0.18215, **blocks)
-            tiny = AutoencoderTiny()
-    finally:
-        torch.set_default_dtype(before)
-    models = Models(family, config, reference, denoiser, pose, vae, None, tiny, torch.device(device), dtype)
-    for network in models.networks.values():
-        network.to(device, dtype).eval().requires_grad_(False)
-    return models
-
-
-def _write(models: Models, folder: Path) -> dict[str, Path]:
-    """The trained parts and the base parts as files."""
-    from backend.synthesis.sd15.checkpoints import write_safetensors
-    from backend.synthesis.sd15.tiny import published_states
-
-    parts = {}
-    for part, state in published_states(models).items():
-        if part != "reference_unet":
-            parts[part] = folder / f"{part}.safetensors"
-            write_safetensors(parts[part], state)
-    for part in ("vae", "tiny_decoder"):
-        parts[part] = folder / part
-        models.networks[part].save_pretrained(str(parts[part]))  # type: ignore[operator]
-    config = folder / "unet" / "config.json"
-    config.parent.mkdir()
-    import json
-
-    config.write_text(json.dumps(models.config.to_unet_config()), encoding="utf-8")
-    return {**parts, "unet_config": config}
 
 
 def _poses(size: int) -> Any:
@@ -296,20 +287,13 @@ def _planned_gb(models: Models, settings: Sd15Settings) -> float:
 
 
 def _name(device: str) -> str:
-    if device == "cuda":
-        import torch
-
-        return str(torch.cuda.get_device_name())
     import torch
 
-    return device if device != "cpu" else f"processor, threads: {torch.get_num_threads()}"
+    return str(torch.cuda.get_device_name()) if device == "cuda" else f"{device}, threads: {torch.get_num_threads()}"
 
 
-def _print(report: dict[str, Any]) -> None:
-    print(f"{report['family']}, {report['network']} size, random weights, {report['dtype']}, on {report['device']}")
-    print(f"{'preset':>10}{'steps':>7}{'s/frame':>10}{'first s':>9}{'peak GB':>9}{'planned':>9}{'load s':>8}{'released recipe takes':>23}")
-    for name, row in report["presets"].items():
-        load = "-" if row["load_s"] is None else f"{row['load_s']:.1f}"
-        figures = f"{row['seconds_a_frame']:10.3f}{row['first_picture_s']:9.2f}{row['peak_gb']:9.2f}{row['planned_gb']:9.2f}{load:>8}"
-        print(f"{name:>10}{row['steps']:>7}{figures}{row['released_over_this']:>15.2f} times")
-    print(f"released recipe (25 steps, guidance, windows 16/4): {report['released_seconds_a_frame']:.3f} s a frame, estimated in this run")
+def _print_row(name: str, row: dict[str, Any]) -> None:
+    load = "-" if row["load_s"] is None else f"{row['load_s']:.1f}"
+    figures = f"{row['seconds_a_frame']:10.3f}{row['first_picture_s']:9.2f}{row['peak_gb']:9.2f}{row['planned_gb']:9.2f}{load:>8}"
+    finite = "" if row["finite"] else "   NUMBERS THAT ARE NOT FINITE"
+    print(f"{name:>10}{row['steps']:>7}{figures}{row['released_over_this']:>15.2f} times{finite}", flush=True)

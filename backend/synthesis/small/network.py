@@ -164,7 +164,7 @@ _FREQUENCIES = tuple(math.pi * 2.0**power for power in range(4))
 
 def time_features(time: Tensor) -> Tensor:
     """(n,) times 0..1 to (n, 8) sines and cosines."""
-    angles = time[:, None] * torch.tensor(_FREQUENCIES, dtype=time.dtype, device=time.device)
+    angles = torch.stack([time * frequency for frequency in _FREQUENCIES], 1)  # a tensor of them could not be part of a CUDA graph
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 

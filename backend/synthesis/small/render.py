@@ -18,7 +18,7 @@ from .ordered import in_order
 from .paste import Paste
 from .raster import face_gate
 from .runtime import NETWORK_SIDE, Runtime, default_runtime
-from .sampler import sample, shot_noise
+from .sampler import shot_noise
 from .turn import SafePoints, within_limits
 from .warp import GRID, apply_field, landmark_warp, node_centres
 
@@ -92,8 +92,7 @@ class CropRenderer:
         added = flow.transpose(1, 2, 0) - _carried(self.mistake, warp.field)
         field = warp.field + added * cv2.resize(gate, flow.shape[1:], interpolation=cv2.INTER_AREA)[..., None]
         warped = to_signed(apply_field(self.portrait, field))
-        picture = sample(lambda noisy, time: self.runtime.denoise(noisy, time, warped, mask, fine, coarse), self.noise, self.steps)
-        picture = np.clip(picture, -1, 1)
+        picture = np.clip(self.runtime.sample(self.noise, self.steps, warped, mask, fine, coarse), -1, 1)
         return CropFrame(self.mouth(picture, points), warped, field, warp.kept, picture, turn)
 
 

@@ -8,6 +8,7 @@ picture predicted, one Euler step from t to t' is z' = (t'/t) z + (1 - t'/t) x.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,8 @@ def shot_noise(seed: int, side: int) -> Array:
     return np.random.default_rng(seed).standard_normal((3, side, side), np.float32)
 
 
-def sample(
-    denoise: Callable[[Array, float], Array], noise: Array, steps: int, on_step: Callable[[int, Array], None] | None = None
-) -> Array:
-    """The clean picture (3, side, side) after ``steps`` calls of ``denoise(noisy, time)``.
+def sample(denoise: Callable[[Any, float], Any], noise: Any, steps: int, on_step: Callable[[int, Any], None] | None = None) -> Any:
+    """The clean picture (3, side, side) after ``steps`` calls of ``denoise(noisy, time)``; arrays or tensors.
 
     ``on_step(index, picture)`` sees every intermediate prediction.
     """
@@ -40,6 +39,6 @@ def sample(
         picture = denoise(noisy, time)
         if on_step:
             on_step(index, picture)
-        share = np.float32(later / time)
+        share = later / time
         noisy = share * noisy + (1 - share) * picture
     return picture
