@@ -6,7 +6,6 @@ from __future__ import annotations
 import bpy
 
 from . import (
-    backend_link,
     backend_setup,
     ghost_drawing,
     handlers,
@@ -88,7 +87,7 @@ def unregister() -> None:
     live.unregister()
     handlers.unregister()
     backend_setup.cancel()
-    backend_link.close()
+    handlers.before_exit()
     for module in reversed(_CLASS_MODULES):
         for cls in reversed(module.CLASSES):
             bpy.utils.unregister_class(cls)

@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 
 from . import reports
-from .bridge import paths
+from .bridge import paths, reservations
 from .bridge.client import BackendState, Client
 from .bridge.faults import Fault
 from .bridge.remote import RemoteClient, RemotePlace
@@ -118,6 +118,8 @@ def poll() -> None:
         ended = book.take_event(event)
         if ended is not None and ended.may_retry() and ended.send is not None:
             book.reopen(ended, ended.send(_client))
+        elif ended is not None and not ended.may_be_offered():
+            give_back_name(ended)
         _touch()
     if before != (_client.state, _client.device, _client.memory_mb):
         _touch()
@@ -139,6 +141,7 @@ def wait_for(job: Job, longest: float = LONGEST_WAIT, context: bpy.types.Context
             manager.progress_end()
     book.remove([job])
     if job.fault is not None:
+        give_back_name(job)  # nobody offers it again: who waits hears of it
         raise job.fault
     return job
 
@@ -151,6 +154,7 @@ def _pump(job: Job, ends: float, longest: float, manager: bpy.types.WindowManage
         if time.monotonic() > ends:
             cancel(job.number)
             book.open.pop(job.number, None)
+            give_back_name(job)
             raise Fault(
                 "backend-slow",
                 f"The backend did not finish within {longest:.0f} seconds.",
@@ -179,8 +183,15 @@ def close(wait: bool = True) -> None:
         client.close(RENDER_CLOSE_SECONDS if rendering else CLOSE_SECONDS)
     elif client is not None:
         client.stop()
-    book.fail_all(Fault("backend-stopped", "The backend was stopped.", "Start the job again."))
+    for job in book.fail_all(Fault("backend-stopped", "The backend was stopped.", "Start the job again.")):
+        give_back_name(job)
     _touch()
+
+
+def give_back_name(job: Job) -> None:
+    """Another render may have the name of the job's movie, if the movie is not there."""
+    if path := job.details.get("path"):
+        reservations.release(Path(path))
 
 
 def collect_faults() -> list[Fault]:

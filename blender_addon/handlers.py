@@ -10,6 +10,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import backend_link, compat, panel_state, reports
+from .bridge import reservations
 
 
 @persistent
@@ -48,8 +49,9 @@ def after_change(*_: Any) -> None:
 
 @persistent
 def before_exit(*_: Any) -> None:
-    """The backend goes with Blender."""
+    """The backend goes with Blender, and the names that it spoke for."""
     backend_link.close()
+    reservations.release_all()
 
 
 def _pairs() -> list[tuple[list[Any], Any]]:
@@ -68,12 +70,12 @@ def register() -> None:
     for functions, ours in _pairs():
         if ours not in functions:
             functions.append(ours)
-    atexit.register(backend_link.close)
+    atexit.register(before_exit)
 
 
 def unregister() -> None:
     """Takes them away again."""
-    atexit.unregister(backend_link.close)
+    atexit.unregister(before_exit)
     for functions, ours in _pairs():
         if ours in functions:
             functions.remove(ours)

@@ -215,6 +215,7 @@ class AUTTER_OT_forget_lost(AutterOperator, bpy.types.Operator):
         """Only the list is changed."""
         for job in [job for job in backend_link.book.lost if job.number == self.job or not self.job]:
             backend_link.book.lost.remove(job)
+            backend_link.give_back_name(job)
         backend_link.touch()
         return {"FINISHED"}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 
 import bpy
 
-from .bridge import paths
+from .bridge import paths, reservations
 from .bridge.faults import Fault
 from .preferences import preferences
 
@@ -48,10 +49,19 @@ def writable(folder: Path) -> Path:
 
 
 def next_take(folder: Path, actor_name: str, spoken_for: Container[Path] = ()) -> Path:
-    """A file name that is taken neither on disk nor by a job under way: ``<actor>_take001.mp4``."""
+    """A file name that is taken neither on disk nor by a job under way, here or in another Blender: ``<actor>_take001.mp4``.
+
+    It is spoken for until ``reservations.release``. Fault ``takes-full``.
+    """
     stem = bpy.path.clean_name(actor_name) or "actor"
     for number in range(1, 10000):
         path = folder / f"{stem}_take{number:03d}.mp4"
-        if not path.exists() and path not in spoken_for and not path.with_suffix(".take").exists():
+        if path.exists() or path in spoken_for or path.with_suffix(".take").exists():
+            continue
+        with suppress(OSError):  # the backend will say why nothing can be written
+            if not reservations.reserve(path):
+                continue
+        if not path.exists():  # another Blender's that was finished at this moment
             return path
+        reservations.release(path)
     raise Fault("takes-full", f"{folder} holds 9999 takes of {actor_name}.", "Move some of them away or choose another output folder.")

@@ -64,7 +64,8 @@ def request_edited(context: bpy.types.Context, actor: bpy.types.Object, take: ta
 def movie_path(context: bpy.types.Context, actor_name: str, out: Path | None) -> Path:
     """Where the movie goes: ``out``, else the next take. Fault ``movie-type`` or ``folder-read-only``."""
     if out is None:
-        taken = {Path(job.details["path"]) for job in backend_link.book.open.values() if "path" in job.details}
+        book = backend_link.book
+        taken = {Path(job.details["path"]) for job in [*book.open.values(), *book.finished, *book.lost] if "path" in job.details}
         return outputs.next_take(outputs.takes_folder(context.scene), actor_name, taken)
     outputs.writable(out.parent)
     if out.suffix.lower() != ".mp4":

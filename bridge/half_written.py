@@ -25,7 +25,7 @@ _OF_A_PROCESS = re.compile(r"\..+?(?:\.(?P<where>[0-9a-f]{8}))?\.(?P<pid>\d+)(?:
 
 def partial_path(target: Path) -> Path:
     """The hidden path beside ``target`` under which this process writes it, however long its name is."""
-    ending = f".{_where()}.{os.getpid()}.partial"
+    ending = f".{place_of_this_process()}.{os.getpid()}.partial"
     room = LONGEST_NAME - len(ending) - len(".signed") - 1
     name = os.fsencode(target.name)[:room].decode("utf-8", "ignore") if len(os.fsencode(target.name)) > room else target.name
     return target.with_name(f".{name}{ending}")
@@ -63,9 +63,14 @@ def _is_abandoned(path: Path) -> bool:
     found = _OF_A_PROCESS.fullmatch(path.name)
     if found is None:
         return False
-    if found["where"] == _where() and not runs(int(found["pid"])):
+    if is_here(found["where"] or "") and not runs(int(found["pid"])):
         return True
     return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+
+
+def is_here(where: str) -> bool:
+    """Whether such a WHERE means the computer and the process numbers of this process."""
+    return where == place_of_this_process()
 
 
 def runs(pid: int) -> bool:
@@ -82,8 +87,8 @@ def runs(pid: int) -> bool:
 
 
 @cache
-def _where() -> str:
-    """Eight digits for this computer since it was started, and for the space of its process numbers."""
+def place_of_this_process() -> str:
+    """WHERE: eight digits for this computer since it was started, and for the space of its process numbers."""
     told = [platform.node()]
     for path in ("/proc/sys/kernel/random/boot_id", "/etc/machine-id"):
         with suppress(OSError):

@@ -47,6 +47,37 @@ def takes_of(addon):
     return [addon.takes.take_of(strip) for strip in addon.takes.strips_in(bpy.context.scene)]
 
 
+def test_two_blenders_never_write_the_same_take(addon, ready, unhurried, tmp_path):
+    """Another Blender has the same file open and renders, too."""
+    import os
+
+    reservations, folder = addon.bridge.reservations, tmp_path / "autter"
+    folder.mkdir()
+    marker = folder / ".Ada_take001.mp4.reserved"
+    marker.write_text(f"{addon.bridge.half_written.place_of_this_process()} {os.getppid()}")
+    ready.held = True
+    bpy.ops.autter.render()
+    assert Path(ready.requests[-1].out_path).name == "Ada_take002.mp4" and (folder / ".Ada_take002.mp4.reserved").exists()
+    bpy.ops.autter.render()
+    assert Path(ready.requests[-1].out_path).name == "Ada_take003.mp4"
+    ready.answers["render"] = lambda request: addon.bridge.faults.Fault("disk-full", "Full.", "Make room.")
+    ready.held = False
+    addon.backend_link.poll()
+    addon.backend_link.collect_faults()
+    assert {path.name for path in folder.iterdir()} == {marker.name}, "a failed render keeps its name"
+    died = addon.bridge.faults.Fault("backend-died", "It died.", "Again.")
+    ready.answers["render"] = lambda request: died
+    bpy.ops.autter.render()
+    addon.backend_link.poll()
+    addon.backend_link.collect_faults()
+    ready.held = True
+    bpy.ops.autter.render()
+    assert Path(ready.requests[-1].out_path).name == "Ada_take003.mp4", "the name of a job that is offered again was given away"
+    assert bpy.ops.autter.forget_lost() == {"FINISHED"} and not (folder / ".Ada_take002.mp4.reserved").exists()
+    addon.backend_link.close()
+    assert {path.name for path in folder.iterdir()} == {marker.name} and not reservations._ours
+
+
 def test_a_render_leaves_a_take_that_remembers(addon, ready, tmp_path):
     actor = bpy.data.objects["Ada"]
     actor.autter.seed = 7

@@ -27,7 +27,7 @@ def ended_pid() -> int:
 def of_another(path: Path, pid: int, where: str = "") -> Path:
     """The path under which another process would write ``path``."""
     name = partial_path(path).name.replace(f".{os.getpid()}.", f".{pid}.")
-    return path.with_name(name.replace(half_written._where(), where) if where else name)
+    return path.with_name(name.replace(half_written.place_of_this_process(), where) if where else name)
 
 
 def test_what_a_killed_process_left_goes_at_once_and_what_is_being_written_stays(tmp_path: Path) -> None:
