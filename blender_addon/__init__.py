@@ -87,7 +87,7 @@ def unregister() -> None:
     live.unregister()
     handlers.unregister()
     backend_setup.cancel()
-    handlers.before_exit()
+    handlers.before_disable()
     for module in reversed(_CLASS_MODULES):
         for cls in reversed(module.CLASSES):
             bpy.utils.unregister_class(cls)

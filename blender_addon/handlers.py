@@ -54,6 +54,12 @@ def before_exit(*_: Any) -> None:
     reservations.release_all()
 
 
+def before_disable() -> None:
+    """The backend ends behind our back: the person goes on working at once."""
+    backend_link.close(wait=False)
+    reservations.release_all()
+
+
 def _pairs() -> list[tuple[list[Any], Any]]:
     handlers = bpy.app.handlers
     pairs = [(handlers.load_pre, before_load), (handlers.load_post, after_load)]

@@ -54,6 +54,7 @@ def next_take(folder: Path, actor_name: str, spoken_for: Container[Path] = ()) -
     It is spoken for until ``reservations.release``. Fault ``takes-full``.
     """
     stem = bpy.path.clean_name(actor_name) or "actor"
+    reservations.remove_forgotten(folder)
     for number in range(1, 10000):
         path = folder / f"{stem}_take{number:03d}.mp4"
         if path.exists() or path in spoken_for or path.with_suffix(".take").exists():

@@ -13,6 +13,7 @@ import platform
 import re
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,9 @@ from pathlib import Path
 LONGEST_NAME = 255  # bytes, on nearly every file system
 ABANDONED_SECONDS = 3600.0  # a file of which nothing else is known is left alone for so long after the last write
 RENAME_SECONDS = 2.0  # what a virus scanner gets to let go of a file that was just written
-_OF_A_PROCESS = re.compile(r"\..+?(?:\.(?P<where>[0-9a-f]{8}))?\.(?P<pid>\d+)(?:\.(?:signed|raw))?\.partial")
+_STEPS = ("signed", "raw")  # what is made out of a file, or before it, lies beside it under the same name
+_OF_A_PROCESS = re.compile(rf"\..+?(?:\.(?P<where>[0-9a-f]{{8}}))?\.(?P<pid>\d+)(?:\.(?:{'|'.join(_STEPS)}))?\.partial")
+_begun: deque[Path] = deque(maxlen=64)
 
 
 def partial_path(target: Path) -> Path:
@@ -28,7 +31,22 @@ def partial_path(target: Path) -> Path:
     ending = f".{place_of_this_process()}.{os.getpid()}.partial"
     room = LONGEST_NAME - len(ending) - len(".signed") - 1
     name = os.fsencode(target.name)[:room].decode("utf-8", "ignore") if len(os.fsencode(target.name)) > room else target.name
-    return target.with_name(f".{name}{ending}")
+    partial = target.with_name(f".{name}{ending}")
+    _begun.append(partial)
+    return partial
+
+
+def remove_own() -> None:
+    """What a process that ends now must not leave: its own files that are not in their place."""
+    for partial in list(_begun):
+        for path in (partial, *(partial.with_suffix(f".{step}.partial") for step in _STEPS)):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def own_folders() -> set[Path]:
+    """Where this process wrote of late."""
+    return {partial.parent for partial in list(_begun)}
 
 
 def put_in_place(partial: Path, target: Path) -> None:
@@ -83,6 +101,8 @@ def runs(pid: int) -> bool:
         return False
     except (OSError, OverflowError):
         return True  # somebody else's
+    with suppress(OSError, IndexError):  # one that has ended and waits to be collected counts as ended
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
     return True
 
 

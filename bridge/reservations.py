@@ -44,6 +44,15 @@ def release(path: Path) -> None:
     _remove(_marker(path))
 
 
+def remove_forgotten(folder: Path) -> None:
+    """Removes reservations of programs that were killed."""
+    with suppress(OSError):
+        for marker in folder.glob(".*.reserved"):
+            if marker not in _ours and _is_forgotten(marker):
+                with suppress(OSError):
+                    marker.unlink()
+
+
 def release_all() -> None:
     """Gives back every name that this program spoke for."""
     for marker in list(_ours):

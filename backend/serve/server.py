@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from bridge import PROTOCOL, VERSION
+from bridge import PROTOCOL, VERSION, half_written, reservations
 from bridge.channel import Listener, welcome
 from bridge.faults import Fault
 from bridge.messages import Message
@@ -185,10 +185,18 @@ def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False, 
         log.info("on the computer with Blender: ssh -N -L %s:%s USER@%s", end, end, platform.node() or "THIS-COMPUTER")
     server.wait()
     lifeline.limit_ending(EXIT_SECONDS)
+    _leave_nothing()
     logging.shutdown()
     with suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(0)  # threads of native libraries and a job that does not stop must not keep the process alive
+
+
+def _leave_nothing() -> None:
+    """A job that did not heed its cancellation in time leaves no half-written file, nor a Blender that was killed its movie's name."""
+    half_written.remove_own()
+    for folder in half_written.own_folders():
+        reservations.remove_forgotten(folder)
 
 
 def _idle_seconds() -> float | None:

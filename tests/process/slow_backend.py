@@ -3,7 +3,8 @@
 
 The portrait's name tells what a job does: ``slow`` reports progress for a minute, ``fast`` answers at once, ``deaf``
 works for a minute without looking at its cancellation, ``crash`` ends the process, ``stumble`` raises, ``noisy`` prints megabytes,
-``hungry`` wants more memory than there is, ``film`` writes a real movie of a minute, slowly.
+``hungry`` wants more memory than there is, ``film`` writes a real movie of a minute, slowly, ``stuck`` the same and does not look at its
+cancellation.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class SlowRunner:
         return Track(landmarks, np.zeros_like(landmarks), shot.fps, (640, 480), landmarks[0], shot.au_values[first:end], first)
 
     def render(self, shot, track, out, progress, *, frames, keep_partial, preview, reuse=None):
-        if Path(shot.portrait).name == "film":
-            return {"frames": film(out, progress)}
+        if Path(shot.portrait).name in ("film", "stuck"):
+            return {"frames": film(out, progress, Path(shot.portrait).name == "stuck")}
         partial = out.with_suffix(".partial")
         partial.write_bytes(b"half")
         try:
@@ -83,15 +84,15 @@ class SlowRunner:
             time.sleep(0.01)
 
 
-def film(out: Path, progress) -> int:
-    """A movie of noise by the real writer, which hides nothing from the encoder; its frames."""
+def film(out: Path, progress, stuck: bool) -> int:
+    """A movie of noise by the real writer, which hides nothing from the encoder; its frames. ``stuck``: one of them takes a minute."""
     from backend.video.write import write_movie
 
     def frames():
         draw = np.random.default_rng(1)
         for number in range(1500):
             progress(number, 1500, "painting")
-            time.sleep(0.005)
+            time.sleep(60 if stuck and number == 200 else 0.005)
             yield draw.integers(0, 255, (240, 320, 3), np.uint8)
 
     return write_movie(out, frames(), Fraction(25), 1500, None)

@@ -224,6 +224,38 @@ def test_blender_quits_in_the_middle_of_a_movie(client: Client, tmp_path: Path) 
     assert not list(movie.parent.iterdir())
 
 
+FILMER = """
+import sys, time
+from pathlib import Path
+from bridge.reservations import reserve
+from tests.bridge.shots import plain_shot, plain_track
+from tests.process.backends import backend_pid, gather, slow_client
+client, movie = slow_client(Path(sys.argv[1])), Path(sys.argv[2])
+assert reserve(movie)
+pid = backend_pid(client, client.render(plain_shot("stuck"), plain_track(), movie))
+gather(client, lambda _: bool(list(movie.parent.glob(".*.partial"))))
+print(pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_blender_is_killed_in_the_middle_of_a_movie_that_takes_its_time(tmp_path: Path) -> None:
+    """The renderer does not look up before the backend must go: the backend takes the half-written movie along all the same."""
+    takes = tmp_path / "takes"
+    takes.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FILMER, str(tmp_path), str(takes / "movie.mp4")]
+    blender = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert blender.stdout
+    pid = int(blender.stdout.readline())
+    assert len(list(takes.iterdir())) == 2, "this test is about a movie under way and its name"
+    blender.kill()
+    wait_until(lambda: is_gone(pid))
+    assert not list(takes.iterdir())
+    blender.wait()
+    blender.stdout.close()
+
+
 def test_the_disk_becomes_full_in_the_middle_of_a_movie(make_client: Maker, tmp_path: Path) -> None:
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); {RUN}"
     client = make_client(script_client, limited)

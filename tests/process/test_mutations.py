@@ -22,7 +22,16 @@ from tests.process.test_server import serves_well
 
 pytestmark = pytest.mark.process
 
-LONG_WORDS = ("slow", "deaf", "crash", "noisy", "hungry", "film", "shutdown")  # what the slow backend is asked on purpose elsewhere
+LONG_WORDS = (
+    "slow",
+    "deaf",
+    "crash",
+    "noisy",
+    "hungry",
+    "film",
+    "stuck",
+    "shutdown",
+)  # what the slow backend is asked on purpose elsewhere
 STRANGE = (None, True, -1, 0, 2**63, 1e308, "", "\0", "../../etc", "x" * 5000, [], {}, [[[]]], {"": None}, "ü人", float("1e-320"))
 
 
