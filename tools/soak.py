@@ -8,6 +8,7 @@ the end, and the exit status is 1 where something grew, was lost or was left. Ru
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+from array import array
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,7 @@ SAMPLE = ROOT / "backend" / "sample"
 FPS = Fraction(25)
 LONGEST_JOB = 600.0  # seconds after which a job is taken to hang
 LONGEST_POLL = 0.005  # seconds of this thread's own work in one call
+CHANCE = 1e-4  # share of the polls that may be longer: a virtual computer's pause counts as the work of whoever it befalls
 IDLE_SECONDS = 4.0  # the models are let go after so long, so that the soak sees that too
 QUIET_SHARE = 0.25  # of the shots, at the end, without a kill: one backend that lives long
 KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
@@ -51,7 +54,7 @@ class Soak:
         self.samples: List[Sample] = []
         self.counts: Dict[str, int] = {}
         self.troubles: List[str] = []
-        self.longest_poll = 0.0
+        self.polls: "array[float]" = array("f")  # seconds of processor time
         self.movies: List[Path] = []
 
     def run(self, shots: int, seconds: float) -> None:
@@ -191,9 +194,11 @@ class Soak:
 
     def poll(self) -> List[Event]:
         """One poll, its own processor time noted."""
+        gc.disable()  # the soak's own rubbish, collected by chance in here, is not the client's work
         began = time.thread_time()
         events = self.client.poll()
-        self.longest_poll = max(self.longest_poll, time.thread_time() - began)
+        self.polls.append(time.thread_time() - began)
+        gc.enable()
         for event in events:
             if event.kind in ("hello", "status"):
                 self.pid = int(event.header.get("pid") or self.pid)
@@ -264,13 +269,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
         lines, grown = summary(soak.samples)
         for what in grown:
             soak.trouble(what)
-        if soak.longest_poll > LONGEST_POLL:
-            soak.trouble(f"a poll took {soak.longest_poll * 1000:.1f} ms of the main thread")
+        over = sum(seconds > LONGEST_POLL for seconds in soak.polls)
+        if over > CHANCE * len(soak.polls):
+            soak.trouble(f"{over} of {len(soak.polls)} polls took more than {LONGEST_POLL * 1000:.0f} ms of the main thread")
     finally:
         soak.client.close(2.0)
         shutil.rmtree(folder, ignore_errors=True)
     print("\n".join(lines))
-    print(f"befell: {soak.counts}; longest poll {soak.longest_poll * 1000:.1f} ms of processor time; {len(soak.movies)} movies, all read")
+    print(f"befell: {soak.counts}; {len(soak.movies)} movies, all read")
+    print(
+        f"{len(soak.polls)} polls, the longest {max(soak.polls) * 1000:.1f} ms of processor time, {over} over {LONGEST_POLL * 1000:.0f} ms"
+    )
     print(f"{len(soak.troubles)} troubles" + "".join(f"\n  {what}" for what in soak.troubles))
     if chosen.out:
         told: Dict[str, Any] = {"samples": [vars(sample) for sample in soak.samples], "counts": soak.counts, "troubles": soak.troubles}
