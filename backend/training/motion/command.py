@@ -97,8 +97,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     elif trainer.step == 0:
         raise Fault("data-missing", f"There is no checkpoint in {arguments.work}.", "Train first.")
     target = arguments.out or (DEFAULT_WEIGHTS if arguments.variant == "generator" else arguments.work / f"{arguments.variant}.safetensors")
-    report = save_model(trainer.averaged.cpu(), target, card(trainer, arguments.variant, counts, arguments.note))
+    described = card(trainer, arguments.variant, counts, arguments.note)
+    described["training"]["command"] = command_line(arguments)
+    report = save_model(trainer.averaged.cpu(), target, described)
     return {"weights": str(target), "steps": trainer.step, "seconds": round(trainer.seconds), "sha256": report["sha256"]}
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command as anyone may give it again, with what differs from its defaults; folders and files of one's own are left open."""
+    words = ["python -m backend train motion"]
+    words += ["--data PACK"] if arguments.data is not None else []
+    words += [f"--start-from {arguments.start_from.name}"] if arguments.start_from is not None else []
+    plain = {"variant": "generator", "device": "cpu", "workers": 0, "seed": 0}
+    for name in ("variant", "device", "workers", "batch", "minutes", "steps", "learning_rate", "seed"):
+        value = getattr(arguments, name)
+        if value is not None and value != plain.get(name):
+            words.append(f"--{name.replace('_', '-')} {value}")
+    return " ".join([*words, *(["--without-experts"] if arguments.without_experts else [])])
 
 
 def _source(arguments: argparse.Namespace, config: TrainConfig) -> WindowSource:

@@ -182,10 +182,7 @@ def _clip(
     heard: FloatArray | None = None,
 ) -> Clip:
     frames = len(motion)
-    power = log_mel(samples[: frames * 640]) if heard is None else heard[: frames * COLUMNS_PER_FRAME]
-    short = frames * COLUMNS_PER_FRAME - len(power)
-    if short > 0:
-        power = np.pad(power, ((0, short), (0, 0)), mode="edge")
+    power = of_length(log_mel(samples[: frames * 640]) if heard is None else heard, frames)
     return Clip(
         path,
         power,
@@ -196,6 +193,12 @@ def _clip(
         neutral[:, :2].astype(np.float32),
         scale,
     )
+
+
+def of_length(log_power: FloatArray, frames: int) -> FloatArray:
+    """Log power cut, or held at its end, to (4 x frames, 80)."""
+    short = frames * COLUMNS_PER_FRAME - len(log_power)
+    return np.pad(log_power, ((0, short), (0, 0)), mode="edge") if short > 0 else log_power[: frames * COLUMNS_PER_FRAME]
 
 
 class WindowSource:

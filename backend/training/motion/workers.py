@@ -8,6 +8,7 @@ takes from the workers in turn, so that the same seed and the same number of wor
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -132,7 +133,9 @@ def _rows(memory: Any, shape: BatchShape) -> NDArray[np.float16]:
 
 
 def _fill(source: WindowSource, number: int, shape: BatchShape, shares: Shares, plain: int, memory: Any, free: Any, full: Any) -> None:
-    """A worker: fills free places and says which are full."""
+    """A worker: fills free places and says which are full. An interrupt is the trainer's to answer, who ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     store = _rows(memory, shape)
     source.generator = np.random.default_rng([source.seed, number])

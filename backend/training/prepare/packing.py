@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.faults import Fault
+
+if TYPE_CHECKING:
+    from backend.training.motion.dataset import Clip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +30,28 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.grid.is_dir():
         raise Fault("data-missing", f"There is no folder {arguments.grid}.", "Make it with `python -m backend prepare --layout grid`.")
     tracked = load_tracked(arguments.grid, False)
-    known = {clip.path.stem for clip in tracked}
-    others = load_tracked(arguments.revoiced, False) if arguments.revoiced.is_dir() else []
-    revoiced = [clip for clip in others if clip.path.stem.partition("@")[0] in known]
+    revoiced = with_other_voices(tracked, arguments.revoiced)
     actors, unseen = ([], []) if not arguments.actors.is_dir() else (load_actors(arguments.actors, part) for part in (False, True))
     size = write_pack(arguments.out, PackedClips(tracked, revoiced, actors, unseen))
     counts = {"tracked": len(tracked), "revoiced": len(revoiced), "actors": len(actors), "unseen_actors": len(unseen)}
     if not getattr(arguments, "quiet", False):
         print(", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items()) + f": {size / 2**20:.1f} MiB")
     return {"out": str(arguments.out), "bytes": size, **counts}
+
+
+def with_other_voices(tracked: Sequence[Clip], folder: Path) -> list[Clip]:
+    """Of the revoiced clips in ``folder`` (STEM@VOICE.npz) those that were made from ``tracked``, with their faces as they are there."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from backend.training.motion.dataset import of_length
+
+    known = {clip.path.stem: clip for clip in tracked}
+    made = []
+    for path in sorted(folder.glob("*@*.npz")):
+        clip = known.get(path.stem.partition("@")[0])
+        if clip is not None:
+            with np.load(path, allow_pickle=False) as data:
+                made.append(replace(clip, path=path, log_power=of_length(data["log_power"].astype(np.float32), len(clip.motion))))
+    return made
