@@ -17,7 +17,7 @@ from typing import Any
 
 import bpy
 
-from . import actors, reports, takes
+from . import actors, backend_link, reports, takes
 from .bridge import VERSION
 
 NAME = "autter"
@@ -210,6 +210,30 @@ def _capture(choice: argparse.Namespace) -> dict[str, Any]:
     return {}
 
 
+def _backend_options(command: argparse.ArgumentParser) -> None:
+    tasks = command.add_mutually_exclusive_group()
+    tasks.add_argument("--repair", action="store_true", help="read every file of it and install again what is missing or damaged")
+    tasks.add_argument("--uninstall", action="store_true", help="remove its environments, models, logs, keys and caches")
+    command.add_argument(
+        "--offline-folder", metavar="FOLDER", default="", help="install from the .whl files in this folder, without a network"
+    )
+    command.add_argument("--stable-diffusion", action="store_true", help="also the packages of the tier sd15")
+
+
+def _backend(choice: argparse.Namespace) -> dict[str, Any]:
+    source = str(Path(choice.offline_folder).absolute()) if choice.offline_folder else ""
+    if choice.uninstall:
+        bpy.ops.autter.uninstall_backend(wait=True)
+    elif choice.repair:
+        bpy.ops.autter.repair_backend(wait=True, source=source)
+    else:
+        bpy.ops.autter.setup_backend(wait=True, source=source, stable_diffusion=choice.stable_diffusion)
+    missing = backend_link.backend_missing()
+    if not choice.json:
+        print(missing or f"The backend's Python is {backend_link.backend_python()}.")
+    return {"python": "" if missing else str(backend_link.backend_python())}
+
+
 Command = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], dict[str, Any]]]
 COMMANDS: dict[str, Command] = {
     "predict": ("voice and keys to motion on the rig", _predict_options, _predict),
@@ -220,6 +244,7 @@ COMMANDS: dict[str, Command] = {
     "takes": ("list the file's takes", _list_options, _list),
     "export-job": ("a folder that another computer renders", _job_options, _job),
     "capture": ("AUs of a video of a face onto the actor", _capture_options, _capture),
+    "backend": ("set the backend up, or mend it, or take it away", _backend_options, _backend),
 }
 
 

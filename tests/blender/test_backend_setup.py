@@ -41,7 +41,9 @@ def test_set_up_repaired_and_taken_away(addon, home: Path, tmp_path: Path, monke
     online = addon.backend_setup.time_words(replace(shown, source=None, disk=2400, download=750))
     assert online == "Time: about 4 min at 50 Mbit/s, about 2 min at 300 Mbit/s"
 
-    assert bpy.ops.autter.setup_backend(source=str(wheels)) == {"FINISHED"}
+    run = addon.headless.run
+    assert run(["backend", "--offline-folder", str(tmp_path / "none")]) == 2 and run(["backend", "--repair", "--uninstall"]) == 2
+    assert run(["backend", "--offline-folder", str(wheels)]) == 0
     assert addon.backend_link.backend_missing() == "" and addon.backend_setup.words() == ""
     python = addon.backend_link.backend_python()
     assert subprocess.run([str(python), "-c", "import backend, torch"], capture_output=True).returncode == 0
@@ -49,9 +51,9 @@ def test_set_up_repaired_and_taken_away(addon, home: Path, tmp_path: Path, monke
     lost = next(home.rglob("torch/large.py"))
     lost.unlink()
     assert bpy.ops.autter.repair_backend(source=str(wheels)) == {"FINISHED"}
-    assert lost.is_file()
+    assert lost.is_file() and run(["backend", "--repair", "--offline-folder", str(wheels), "--json"]) == 0
 
-    assert bpy.ops.autter.uninstall_backend() == {"FINISHED"}
+    assert run(["backend", "--uninstall"]) == 0
     assert "not set up" in addon.backend_link.backend_missing()
     assert not home.exists() or list(home.iterdir()) == []
 
