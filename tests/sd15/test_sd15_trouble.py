@@ -158,6 +158,19 @@ def test_a_machine_that_cannot_compile_runs_the_denoiser_as_it_is(
         devices.compiled(nn.Identity())(torch.ones(2))
 
 
+def test_a_shape_too_many_runs_as_it_is_and_the_others_stay_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch compiles a function for eight shapes; a ninth, of a shot that is shorter than a window, must not end a render."""
+
+    def fast(value: torch.Tensor) -> torch.Tensor:
+        if len(value) == 3:
+            raise RuntimeError("Hit recompile_limit with fullgraph=True")
+        return value + 1
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: fast)
+    call = devices.compiled(nn.Identity())
+    assert [call(torch.zeros(length)).tolist() for length in (2, 3, 2, 3)] == [[1, 1], [0, 0, 0], [1, 1], [0, 0, 0]]
+
+
 def test_a_compiled_answer_is_not_written_over_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     memory_of_the_graph = torch.zeros(2)
     monkeypatch.setattr(torch, "compile", lambda network, **_: lambda value: memory_of_the_graph.copy_(value))

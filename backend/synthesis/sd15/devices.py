@@ -118,19 +118,20 @@ def compiled(network: nn.Module) -> Callable[..., torch.Tensor]:
     runs as it is, and the log says so.
     """
     fast = torch.compile(network, mode="reduce-overhead", dynamic=False, fullgraph=True)
-    works: list[bool] = []  # filled by the first call
+    works: dict[object, bool] = {}  # by shape and by whether there is a reference: what one graph is made for
 
     def call(*inputs: Any) -> torch.Tensor:
-        if works != [False]:
+        kind = (inputs[0].shape, inputs[4:5] == (None,))
+        if works.get(kind, True):
             torch.compiler.cudagraph_mark_step_begin()
             try:
                 answer: torch.Tensor = fast(*inputs)
-                works[:] = [True]
+                works[kind] = True
                 return answer.clone()  # the next call writes over the graph's own memory
             except RuntimeError as error:
-                if works or is_full(error):
+                if kind in works or is_full(error):
                     raise
-                works.append(False)
+                works[kind] = False  # torch compiles a function for a few shapes at most, too
                 log.warning("The denoiser could not be compiled and runs as it is: %s", str(error).strip().splitlines()[:1])
         plain: torch.Tensor = network(*inputs)
         return plain
