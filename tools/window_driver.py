@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import bpy
 
 Script = Iterator[float]
+Finding = Generator[float, None, tuple[int, int]]
 STEP = 0.15  # seconds between two events, for a slow display
 LETTERS = {" ": "SPACE", "-": "MINUS", ".": "PERIOD"}
 
@@ -113,6 +114,43 @@ def until(true: Callable[[], Any], seconds: float, what: str) -> Script:
         if time.monotonic() > ends:
             raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
         yield 0.1
+
+
+def click(x: float, y: float) -> Script:
+    """The left button at a place."""
+    yield from move(x, y)
+    yield from press("LEFTMOUSE")
+
+
+def lies_at(x: float, y: float) -> Generator[float, None, str]:
+    """What lies under the mouse, as Blender copies it: the data path of a setting, or the call of a button."""
+    manager = bpy.context.window_manager
+    manager.clipboard = ""
+    yield from move(x, y)
+    for held in ({"ctrl": True, "alt": True, "shift": True}, {"ctrl": True}):
+        event("C", "PRESS", **held)
+        yield 0.05
+        event("C", "RELEASE", **held)
+        yield 0.05
+        if manager.clipboard:
+            break
+    return str(manager.clipboard)
+
+
+def find(words: str, over: str = "VIEW_3D", across: tuple[float, ...] = (0.3, 0.75), pages: int = 3) -> Finding:
+    """The place of a button or setting in the sidebar of an area, scrolled down until it is seen. ``words``: of what ``lies_at`` tells."""
+    region = region_of(area_of(over), "UI")
+    for _ in range(pages):
+        for y in range(region.y + region.height - 12, region.y + 12, -14):
+            for share in across:
+                told = yield from lies_at(region.x + region.width * share, y)
+                if words in told:
+                    return _mouse[0], _mouse[1]
+        for _ in range(8):
+            event("WHEELDOWNMOUSE", "PRESS")
+            yield 0.05
+        yield 0.4
+    raise AssertionError(f"{words} is not in the sidebar")
 
 
 def picture(path: str) -> Script:

@@ -74,6 +74,11 @@ def play(scenario: str, blend: Path, home: Path, out: Path) -> dict[str, object]
         "live",
         "render_and_cancel",
         "open_during_job",
+        "fit_by_mouse",
+        "edit_over_the_prediction",
+        "live_by_mouse",
+        "pictures_while_working",
+        "tab_of_the_sequencer",
     ],
 )
 def test_scenario(scenario: str, blend: Path, home: Path, tmp_path: Path) -> None:
