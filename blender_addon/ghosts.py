@@ -20,7 +20,7 @@ from .rig_layout import AU_PROPERTIES, BONE_NAMES, PREDICTED_PREFIX
 
 TOLERANCE = 0.1  # intensity by which keys taken over may miss the ghost
 LEAST_PEAK = 0.5  # intensity below which a ghost is no more than a trace and is not drawn
-LEAST_SHARE = 0.02  # of the editor's height, below which a landmark's motion would be a flat line
+LEAST_SHARE = 0.05  # of the editor's height, below which a landmark's motion would be a flat line
 MOST_LANDMARKS = 6  # selected ones whose motion is drawn: more would be a tangle
 AXES = {0: ("X", (0.95, 0.55, 0.55, 0.7)), 2: ("Z", (0.55, 0.70, 0.95, 0.7))}  # Blender's colours of the axes, pale
 SHOWN_COLUMNS = 2000  # points of a ghost at most: no wider than a screen

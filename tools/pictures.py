@@ -27,6 +27,16 @@ picture.save(sys.argv[2], optimize=True)
 if Path(sys.argv[2]).stat().st_size > 400_000:
     picture.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=8, dither=Image.Dither.FLOYDSTEINBERG).save(sys.argv[2], optimize=True)
 """
+BESIDE = """
+import sys
+from PIL import Image
+pages = [Image.open(path).convert("RGB") for path in sys.argv[2:]]
+gap = 12
+whole = Image.new("RGB", (sum(page.width for page in pages) + gap * (len(pages) - 1), max(page.height for page in pages)), (48, 48, 48))
+for place, page in enumerate(pages):
+    whole.paste(page, (sum(other.width + gap for other in pages[:place]), 0))
+whole.save(sys.argv[1], optimize=True)
+"""
 CROP = """
 import sys
 from PIL import Image
@@ -70,7 +80,10 @@ def window_pictures(blend: Path, scratch: Path) -> None:
     for name, (left, bottom, width, height, whole) in places.items():
         box = ",".join(str(number) for number in (left, whole - bottom - height, left + width, whole - bottom))
         run_quietly([BACKEND.interpreter, "-c", CROP, scratch / (name + ".png"), scratch / (name + "-cut.png"), box], "Cutting a picture")
-        shrink(scratch / (name + "-cut.png"), PICTURES / (name + ".png"), min(width, 1200))
+        if not name.startswith("sidebar"):
+            shrink(scratch / (name + "-cut.png"), PICTURES / (name + ".png"), min(width, 1200))
+    pages = [scratch / (name + "-cut.png") for name in places if name.startswith("sidebar")]
+    run_quietly([BACKEND.interpreter, "-c", BESIDE, PICTURES / "sidebar.png", *pages], "Laying the sidebar's pages side by side")
 
 
 def shrink(source: Path, target: Path, width: int) -> None:

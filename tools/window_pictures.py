@@ -19,6 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import window_driver as driver  # noqa: E402
 
 PACKAGE = "bl_ext.user_default.autter"
+LONGEST = 240.0  # seconds to wait for the backend
+PAGES, OVERLAP = 3, 40  # of the sidebar, and pixels that two of them share
+TAB_WIDTH = 22  # pixels of the sidebar that its tabs take
+WIDER = 70  # pixels
 places: dict[str, list[int]] = {}
 
 
@@ -78,53 +82,128 @@ def clean_view(area: bpy.types.Area) -> None:
 
 
 def viewport(folder: Path) -> driver.Script:
-    """The rig over the portrait, and the sidebar from top to bottom."""
+    """The rig over the picture that it makes, and the sidebar from top to bottom, page by page."""
     area = driver.area_of("VIEW_3D")
     actor = module("actors").require_actor(bpy.context)
     bpy.context.scene.frame_set(strongest(bpy.context.scene, actor))
+    bpy.ops.autter.handles(regions={"mouth", "brows"})
     clean_view(area)
     yield from driver.open_tab("VIEW_3D")
+    yield from widen_sidebar(area)
+    bpy.ops.autter.backend_start()
+    bpy.ops.autter.preview_frame()
+    yield from driver.until(lambda: module("backdrop").shown_frame(actor) is not None, LONGEST, "the rendered frame")
+    yield from driver.until(lambda: module("backend_link").state().value == "ready", LONGEST, "the backend")
+    bpy.ops.autter.clear_report()
+    yield 0.6
     yield from keep("viewport", folder, area)
     region = driver.region_of(area, "UI")
+    fresh = float(region.height)  # pixels of the page that no page before has shown
+    for page in range(PAGES):
+        yield from driver.move(region.x + region.width / 2, region.y + 6)
+        places[f"sidebar{page}"] = [region.x, region.y, region.width - TAB_WIDTH, int(fresh), driver.window().height]
+        yield from driver.picture(str(folder / f"sidebar{page}.png"))
+        top = scrolled(region)
+        yield from scroll(region, region.height - OVERLAP)
+        fresh = min(top - scrolled(region) + OVERLAP, region.height)
+    bpy.ops.autter.show_portrait()
+
+
+def widen_sidebar(area: bpy.types.Area) -> driver.Script:
+    """Its edge is dragged, as people do whose names do not fit."""
+    region = driver.region_of(area, "UI")
+    x, y = region.x, region.y + region.height * 0.5
+    yield from driver.move(x + 40, y)
+    yield from driver.move(x, y)
+    driver.event("LEFTMOUSE", "PRESS")
+    yield 0.2
+    for step in range(1, 7):
+        yield from driver.move(x - WIDER * step / 6, y)
+    driver.event("LEFTMOUSE", "RELEASE")
+    yield 0.6
+
+
+def scroll(region: bpy.types.Region, pixels: float) -> driver.Script:
+    """The wheel over the sidebar, until it has moved so far or is at its end."""
+    began, before = scrolled(region), None
     yield from driver.move(region.x + region.width / 2, region.y + region.height / 2)
-    for _ in range(14):
+    while began - scrolled(region) < pixels and before != scrolled(region):
+        before = scrolled(region)
         driver.event("WHEELDOWNMOUSE", "PRESS")
-        yield 0.05
-    yield from keep("sidebar", folder, area)
+        yield 0.25
+
+
+def scrolled(region: bpy.types.Region) -> float:
+    """Where the upper edge of a sidebar lies in its contents."""
+    return float(region.view2d.region_to_view(0, region.height)[1])
 
 
 def layers(folder: Path) -> driver.Script:
-    """The NLA with the locked prediction below the edits, and the graph editor with keyed AUs."""
+    """The NLA with the locked prediction below the edits; keyed AUs over what the voice filled in; an edited dot over its prediction."""
     area = driver.area_of("VIEW_3D")
+    actor = module("actors").require_actor(bpy.context)
+    bone = edit_a_dot(actor)
     with bpy.context.temp_override(area=area, region=driver.region_of(area)):
         bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.7)
     yield 0.5
     lower, upper = sorted((area for area in driver.window().screen.areas if area.type == "VIEW_3D"), key=lambda area: area.y)[:2]
-    upper.type, lower.type = "NLA_EDITOR", "GRAPH_EDITOR"
+    with bpy.context.temp_override(area=lower, region=driver.region_of(lower)):
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.55)
     yield 0.5
-    upper.type = "NLA_EDITOR"
-    graph = lower.spaces.active
+    right = next(area for area in driver.window().screen.areas if area.type == "VIEW_3D" and area not in (lower, upper))
+    if right.x < lower.x:
+        lower, right = right, lower
+    upper.type, lower.type, right.type = "NLA_EDITOR", "GRAPH_EDITOR", "GRAPH_EDITOR"
+    yield 0.5
+    upper.spaces.active.show_region_ui = False
+    for area, words, zoomed_out in ((lower, "AU", 0), (right, bone, 4)):
+        yield from show_curves(area, words, zoomed_out)
+    with bpy.context.temp_override(area=upper, region=driver.region_of(upper)):
+        bpy.ops.nla.view_all()
+    yield 0.5
+    yield from driver.move(upper.x + 10, upper.y + 10)
+    places["layers"] = [lower.x, lower.y, right.x + right.width - lower.x, upper.y + upper.height - lower.y, driver.window().height]
+    yield from driver.picture(str(folder / "layers.png"))
+    for area in (right, upper):
+        with bpy.context.temp_override(area=area, region=driver.region_of(area)):
+            bpy.ops.screen.area_close()
+        yield 0.5
+
+
+def edit_a_dot(actor: bpy.types.Object) -> str:
+    """A mouth corner lifted by hand for some frames, as an animator would; the name of its bone, selected alone."""
+    name = module("rig_layout").BONE_NAMES[module("bridge.landmarks").MOUTH_CORNER_LEFT]
+    bone, middle = actor.pose.bones[name], strongest(bpy.context.scene, actor)
+    for frame, lift in ((middle - 14, 0.0), (middle + 14, 0.0), (middle, 0.12)):
+        bpy.context.scene.frame_set(frame)
+        bone.location.z += lift
+        bone.keyframe_insert("location", index=2, frame=frame)
+    for other in actor.pose.bones:
+        module("compat").select_bone(other, other == bone)
+    actor.data.bones.active = actor.data.bones[name]
+    return str(name)
+
+
+def show_curves(area: bpy.types.Area, words: str, zoomed_out: int) -> driver.Script:
+    """A graph editor with the curves whose names hold the words, all of them in view; further off where ghosts are larger."""
+    graph = area.spaces.active
     graph.dopesheet.show_only_selected = True
+    graph.dopesheet.filter_text = words
     graph.use_normalization = False
     graph.show_handles = False
-    graph.show_region_ui = upper.spaces.active.show_region_ui = False
-    actor = module("actors").require_actor(bpy.context)
-    data = actor.animation_data
+    graph.show_region_ui = False
+    data = module("actors").require_actor(bpy.context).animation_data
     for curve in module("compat").iterate_curves(data.action, module("compat").assigned_slot(data)):
-        curve.select = curve.data_path.startswith('["AU')
-    with bpy.context.temp_override(area=lower, region=driver.region_of(lower, "CHANNELS")):
+        curve.select = True
+    yield 0.3
+    with bpy.context.temp_override(area=area, region=driver.region_of(area, "CHANNELS")):
         for _ in range(2):  # groups, then curves
             bpy.ops.anim.channels_expand(all=True)
-    for area, operator in ((lower, bpy.ops.graph.view_all), (upper, bpy.ops.nla.view_all)):
-        with bpy.context.temp_override(area=area, region=driver.region_of(area)):
-            operator()
-    yield 0.5
-    whole = upper
-    yield from driver.move(whole.x + 10, whole.y + 10)
-    places["layers"] = [lower.x, lower.y, lower.width, upper.y + upper.height - lower.y, driver.window().height]
-    yield from driver.picture(str(folder / "layers.png"))
-    with bpy.context.temp_override(area=upper, region=driver.region_of(upper)):
-        bpy.ops.screen.area_close()
+    yield 0.3
+    with bpy.context.temp_override(area=area, region=driver.region_of(area)):
+        bpy.ops.graph.view_all()
+        for _ in range(zoomed_out):
+            bpy.ops.view2d.zoom_out("EXEC_REGION_WIN")
     yield 0.5
 
 
