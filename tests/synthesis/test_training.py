@@ -249,7 +249,7 @@ def test_a_pack_holds_what_may_be_trained_on(clips: list[FaceClip], tmp_path: Pa
     counts = pack_cache(clips, tmp_path)
     assert counts["clips"] == 2 and counts["pictures"] == 12
     again = load_pack(tmp_path)
-    assert [clip.name for clip in again] == ["one", "two"] and again[0].points.tolist() == clips[0].points.tolist()
+    assert [clip.name for clip in again] == ["one", "two"] and np.abs(again[0].points - clips[0].points).max() < 1e-4
     assert np.abs(again[0].frames.astype(int) - clips[0].frames).mean() < 3
     (tmp_path / "two.mp4").write_bytes((tmp_path / "two.mp4").read_bytes()[:900])
     with pytest.raises(Fault, match="not whole"):
