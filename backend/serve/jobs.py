@@ -33,6 +33,7 @@ class Job:
     request: Message
     sink: Sink
     cancelled: threading.Event = field(default_factory=threading.Event)
+    abandoned: bool = False  # nobody is there any more who might use what is done so far
 
     @property
     def number(self) -> int | None:
@@ -53,6 +54,11 @@ def cancelled() -> Fault:
     return Fault("cancelled", "The job was cancelled.", "Start it again when you want it.")
 
 
+def abandoned() -> Fault:
+    """The fault that ends a job whose client is gone, or that has to end with the backend: nothing of it is kept."""
+    return Fault("backend-died", "The backend was told to end.", "Run it again: a new backend is started for it.")
+
+
 class Progress:
     """The callback that a running job calls: reports at most ten times a second, and is where a cancelled job stops."""
 
@@ -64,9 +70,9 @@ class Progress:
         self._previewed = -PREVIEW_SECONDS
 
     def __call__(self, done: int, total: int, phase: str) -> None:
-        """``done`` of ``total`` steps of ``phase``. Raises Fault ``cancelled``."""
+        """``done`` of ``total`` steps of ``phase``. Raises Fault ``cancelled`` or ``backend-died``."""
         if self._job.cancelled.is_set():
-            raise cancelled()
+            raise abandoned() if self._job.abandoned else cancelled()
         now = self._clock()
         if phase != self._phase:
             self._phase, self._phase_start = phase, (now, done)
@@ -157,6 +163,7 @@ class JobQueue:
         """Cancels all jobs of a client that is gone."""
         with self._changed:
             for job in [job for job in self._open() if job.sink is sink]:
+                job.abandoned = True
                 self._give_up(job, tell=False)
 
     def close(self) -> None:
@@ -164,6 +171,7 @@ class JobQueue:
         with self._changed:
             self._closed = True
             for job in self._open():
+                job.abandoned = True
                 self._give_up(job, tell=True)
             self._changed.notify_all()
 
@@ -189,4 +197,4 @@ class JobQueue:
         if job in self._waiting:
             self._waiting.remove(job)
             if tell:
-                job.fail(cancelled())
+                job.fail(abandoned() if job.abandoned else cancelled())

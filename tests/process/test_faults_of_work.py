@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bridge.client import Client, Event
+from bridge.client import Client, Event, TakeMemory
 from bridge.shot import RenderSettings, Shot, Track, Voice
 from tests.bridge.shots import plain_shot
 from tests.process import backends
@@ -195,6 +195,23 @@ def test_caches_that_are_damaged(make_client: Maker, good: Shot, tmp_path: Path)
     for path in damaged:
         path.write_bytes(b"\x80\x04 this is not what it should be" * 40)
     assert np.array_equal(tracked(client, good).landmarks, before.landmarks)
+
+
+@pytest.mark.parametrize("leaves", [False, True], ids=["cancelled", "left"])
+def test_frames_that_are_done_are_kept_for_who_cancels_only(leaves: bool, make_client: Maker, good: Shot, tmp_path: Path) -> None:
+    """A person who cancels keeps a shorter movie; one whose Blender is gone has no strip for it."""
+    client, movie = make_client(real_client), tmp_path / "takes" / "movie.mp4"
+    shot = replace(plain_shot(good.portrait, 200), fps=good.fps, voice=good.voice, render=replace(good.render, label=True))
+    job = client.render(shot, tracked(client, shot), movie, keep_partial=True, memory=TakeMemory(movie.with_suffix(".take")))
+    gather(client, lambda events: any(event.kind == "progress" and event.header["done"] > 20 for event in events), PATIENCE)
+    if leaves:
+        client.close(10.0)
+        assert not list(movie.parent.iterdir())
+    else:
+        client.cancel(job)
+        ended = outcome(client, job)
+        assert ended.kind == "result" and ended.header["report"]["cancelled"] and 20 < ended.header["report"]["frames"] < 200
+        assert movie.is_file() and movie.with_suffix(".take").is_dir()
 
 
 @pytest.mark.parametrize("length", [0, 5000, 500_000], ids=["empty", "header", "tensors"])

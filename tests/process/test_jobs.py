@@ -67,6 +67,20 @@ def test_progress_is_where_a_cancelled_job_stops() -> None:
     assert caught.value.code == "cancelled"
 
 
+@pytest.mark.parametrize("end", ["the client is gone", "the backend ends"])
+def test_nothing_is_kept_of_a_job_that_nobody_waits_for(end: str) -> None:
+    """A person who cancels keeps the frames that are done; one who is gone does not."""
+    queue, inbox = JobQueue(), Inbox()
+    kept = job(inbox, 1)
+    queue.add(kept)
+    assert queue.next() is kept
+    progress = Progress(kept)
+    queue.drop(inbox) if end == "the client is gone" else queue.close()
+    with pytest.raises(Fault) as caught:
+        progress(0, 1, "x")
+    assert caught.value.code == "backend-died"
+
+
 def test_jobs_come_out_in_order_and_a_full_queue_says_so() -> None:
     queue, inbox = JobQueue(), Inbox()
     for number in range(MOST_WAITING):
@@ -97,7 +111,7 @@ def test_closing_the_queue_fails_what_waits() -> None:
     queue, inbox = JobQueue(), Inbox()
     queue.add(job(inbox))
     queue.close()
-    assert queue.next() is None and inbox.messages[-1].fields["code"] == "cancelled" and queue.idle(0)
+    assert queue.next() is None and inbox.messages[-1].fields["code"] == "backend-died" and queue.idle(0)
 
 
 class SlowChannel:
