@@ -32,7 +32,7 @@ def takes_place(scene: bpy.types.Scene) -> Path:
     return paths.user_data_dir() / "takes"
 
 
-def writable(folder: Path) -> Path:
+def writable(folder: Path, hint: str = "Choose another output folder in the Render panel.") -> Path:
     """The folder, made if absent; Fault ``folder-read-only``."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def writable(folder: Path) -> Path:
         raise Fault(
             "folder-read-only",
             f"Nothing can be written to {folder}: {error.strerror or error}.",
-            "Choose another output folder in the Render panel.",
+            hint,
         ) from None
     return folder
 

@@ -39,7 +39,10 @@ def sample_file(kinds: tuple[str, ...]) -> Path:
     found = sorted(path for path in sample_folder().iterdir() if path.suffix.lower() in kinds)
     if not found:
         raise Fault("sample-missing", "The sample material is incomplete.", "Install the released zip again.")
-    kept = outputs.writable(paths.user_data_dir() / "sample") / found[0].name
+    kept = (
+        outputs.writable(paths.user_data_dir() / "sample", f"Choose another folder with the variable {paths.HOME_VARIABLE}.")
+        / found[0].name
+    )
     if not kept.is_file() or kept.stat().st_size != found[0].stat().st_size:
         shutil.copyfile(found[0], kept)
     return kept

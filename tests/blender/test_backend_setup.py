@@ -157,9 +157,11 @@ def test_the_real_set_up_from_the_built_zip(addon, home: Path, tmp_path: Path, c
     assert addon.backend_link.backend_python() == python
     assert subprocess.run([str(python), "-P", "-s", "-c", "import diffusers, transformers"], capture_output=True).returncode == 0
 
+    began = time.monotonic()
     addon.backend_setup.start("uninstall")
     addon.backend_setup.wait(600)
     assert not home.exists() or list(home.iterdir()) == []
+    told(capsys, home, "taken away", began)
 
 
 def broken_off(addon, phase: str) -> set[str]:
