@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from . import compat
+from . import compat, curve_samples
 from .bridge.facs import AU_COUNT, AU_INDEX, AU_KEYS, MAXIMUM_INTENSITY
 from .bridge.faults import Fault
 from .evaluation import PropertySamples, sample_properties
@@ -124,22 +124,30 @@ def _remove_keys(actor: bpy.types.Object, data_path: str, first: int, last: int)
 
 
 def _sample(actor: bpy.types.Object, keys: tuple[str, ...], frames: list[int]) -> PropertySamples:
-    """Straight from the f-curves where they alone decide (some hundred times as fast), else from the evaluated actor."""
+    """Straight from the f-curves where they alone decide (some hundred times as fast); what is driven, and everything where further
+    NLA layers have a say, from the evaluated actor.
+    """
     curves = _deciding_curves(actor, with_prediction=keys == PREDICTED_KEYS)
     if curves is None:
         return sample_properties(actor, keys, frames)
+    driven = {_property_name(driver.data_path) for driver in actor.animation_data.drivers} if actor.animation_data else set()
     values = np.full((len(frames), len(keys)), np.nan)
     for column, key in enumerate(keys):
         curve = curves.get(key)
         if curve is not None:
-            values[:, column] = [curve.evaluate(frame) for frame in frames]
+            values[:, column] = curve_samples.values_of(curve, frames)
         elif isinstance(actor.get(key), (int, float)):
             values[:, column] = actor[key]
-    return PropertySamples(values, ())
+    evaluated = tuple(key for key in keys if key in driven)
+    if not evaluated:
+        return PropertySamples(values, ())
+    samples = sample_properties(actor, evaluated, frames)
+    values[:, [keys.index(key) for key in evaluated]] = samples.values
+    return PropertySamples(values, samples.broken)
 
 
 def _deciding_curves(actor: bpy.types.Object, with_prediction: bool = True) -> dict[str, bpy.types.FCurve] | None:
-    """The one f-curve behind each animated custom property; None where drivers or further NLA layers have a say.
+    """The one f-curve behind each animated custom property that has no driver; None where further NLA layers have a say.
 
     The prediction has hundreds of curves and animates none of the animator's own properties: mostly they need not be looked at.
     """
@@ -148,7 +156,7 @@ def _deciding_curves(actor: bpy.types.Object, with_prediction: bool = True) -> d
         return {}
     plain = data.action_blend_type in PLAIN_BLENDS and data.action_influence == 1.0 and not data.use_tweak_mode
     own_tracks = [track for track in data.nla_tracks if track.name != PREDICTED_TRACK or track.mute]
-    if not plain or own_tracks or any(_property_name(driver.data_path) for driver in data.drivers):
+    if not plain or own_tracks:
         return None
     found: dict[str, bpy.types.FCurve] = {}
     tracks = data.nla_tracks if with_prediction else ()
@@ -166,21 +174,21 @@ def _check_keys(actor: bpy.types.Object) -> None:
         key = _property_name(curve.data_path)
         if key not in AU_KEYS or curve.mute or not len(curve.keyframe_points):
             continue
-        points = np.empty(2 * len(curve.keyframe_points), np.float32)
-        curve.keyframe_points.foreach_get("co", points)
-        for frame, value in points.reshape(-1, 2).tolist():
-            _check_value(key, value, frame)
+        points = curve_samples.keys_of(curve)
+        values = points[:, 1]
+        bad = points[~((values >= -1e-3) & (values <= MAXIMUM_INTENSITY + 1e-3))]  # so written, NaN is bad too
+        if len(bad):
+            raise _bad_value(key, float(bad[0, 1]), float(bad[0, 0]))
 
 
-def _check_value(key: str, value: float, frame: float) -> None:
+def _bad_value(key: str, value: float, frame: float) -> Fault:
     if not np.isfinite(value):
-        raise _not_finite(key, frame)
-    if not -1e-3 <= value <= MAXIMUM_INTENSITY + 1e-3:
-        raise Fault(
-            "au-range",
-            f"{key} is {value:g} at frame {frame:g}; AU intensities run from 0 to 5.",
-            "Change the key, or scale the curve if it is in another unit.",
-        )
+        return _not_finite(key, frame)
+    return Fault(
+        "au-range",
+        f"{key} is {value:g} at frame {frame:g}; AU intensities run from 0 to 5.",
+        "Change the key, or scale the curve if it is in another unit.",
+    )
 
 
 def _check_samples(values: NDArray[np.float64], keys: list[str], broken: tuple[str, ...], frames: list[int]) -> None:

@@ -120,6 +120,46 @@ def test_quick_and_evaluated_sampling_agree(addon, tmp_path):
     assert np.allclose(quick.values, slow.values, atol=1e-5)
 
 
+def test_kept_samples_follow_every_kind_of_edit(addon, tmp_path):
+    """What Live reads again after each edit is kept by what decides it: nothing stale, and nothing worked out twice."""
+    actor, frames = faces.actor(addon, tmp_path), list(range(0, 40))
+    for frame, value in ((1, 0.0), (12, 4.0), (30, 1.0)):
+        bpy.ops.autter.key_au(key="AU12", frame=frame, value=value)
+    curve = next(iter(addon.curves.animator_curves(actor)))
+    known = set()
+    for name, value in (
+        ("co", (12.0, 3.0)), ("handle_right_type", "FREE"), ("handle_right", (20.0, 5.0)), ("interpolation", "ELASTIC"),
+        ("period", 5.0), ("amplitude", 4.0), ("easing", "EASE_IN"), ("interpolation", "BACK"), ("back", 3.0), ("interpolation", "CONSTANT"),
+    ):  # fmt: skip
+        setattr(curve.keyframe_points[1], name, value)  # looked up anew: ``update`` may move the keys in memory
+        curve.update()
+        kept = addon.curve_samples.values_of(curve, frames)
+        assert kept.tolist() == [curve.evaluate(frame) for frame in frames], name
+        assert addon.curve_samples.values_of(curve, frames) is kept
+        known.add(kept.tobytes())
+    assert len(known) > 7
+    curve.extrapolation = "LINEAR"
+    curve.keyframe_points[1].interpolation = "BEZIER"
+    curve.modifiers.new("NOISE")
+    for strength in (1.0, 2.0):  # no key tells of these
+        curve.modifiers[0].strength = strength
+        assert addon.curve_samples.values_of(curve, frames).tolist() == [curve.evaluate(frame) for frame in frames]
+
+
+def test_only_what_is_driven_is_evaluated(addon, tmp_path, monkeypatch):
+    actor, asked = faces.actor(addon, tmp_path), []
+    for frame, value in ((1, 1.0), (20, 3.0)):
+        bpy.ops.autter.key_au(key="AU12", frame=frame, value=value)
+    actor.driver_add('["AU04"]').driver.expression = "frame / 10"
+    plain = addon.evaluation.sample_properties(actor, addon.bridge.facs.AU_KEYS, range(1, 21)).values
+    original = addon.curves.sample_properties
+    monkeypatch.setattr(addon.curves, "sample_properties", lambda who, keys, frames: asked.append(keys) or original(who, keys, frames))
+    values, keyed = addon.curves.sample_aus(actor, range(1, 21))
+    addon.curves.sample_head(actor, range(1, 21))
+    assert asked == [("AU04",)] and keyed[0].sum() == 2
+    assert np.allclose(values, np.where(keyed, plain, 0), atol=1e-5) and values[9, addon.bridge.facs.AU_INDEX["AU04"]] == pytest.approx(1.0)
+
+
 def test_an_animators_own_strip_commands_too(addon, tmp_path):
     actor = faces.actor(addon, tmp_path)
     bpy.ops.autter.key_au(key="AU12", frame=1, value=2.0)
