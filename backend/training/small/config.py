@@ -14,8 +14,8 @@ class LossWeights:
     """Weights of the terms of the loss and of the places of the face."""
 
     colour: float = 1.0
-    square: float = 0.0  # squared differences: what decibels count, where ``colour`` counts the middle of what may be
-    even: float = 0.0  # 0: a pair counts by its error, 1: by what share of the warp's error is left, as in decibels over the warp
+    square: float = 3.0  # squared differences: what decibels count, where ``colour`` counts the middle of what may be
+    even: float = 0.6  # 0: a pair counts by its error, 1: by what share of the warp's error is left, as in decibels over the warp
     edges: float = 0.6  # differences between neighbouring pixels: keeps lips, teeth and lashes sharp
     flow: float = 0.3  # the warped portrait alone, so that the residual flow learns to do what it can
     mask: float = 0.0003  # pulls the mask to nothing where the warp is good enough; grows from 0 over the run, and stays weak:
@@ -50,8 +50,8 @@ class TrainingConfig:
     rollout: int = 3  # frames of its own that the network builds on, in the last part of a run that looks at the frame before
     ema: float = 0.9985
     clip_gradient: float = 1.0
-    # Shares of the pairs by data set, of those present; people count evenly within one. One man's 900 clips stay under a third.
-    shares: tuple[tuple[str, float], ...] = (("grid", 0.25), ("pyfeat", 0.25), ("actors", 0.5))
+    # Shares of the pairs by data set, of those present; people count evenly within one. One man's 900 clips stay under a quarter.
+    shares: tuple[tuple[str, float], ...] = (("grid", 0.22), ("pyfeat", 0.13), ("actors", 0.65))
     # Shares of pairs that open a mouth, close eyes, do anything, or hardly move: those teach it to leave a face alone.
     tasks: tuple[float, float, float, float] = (0.46, 0.18, 0.24, 0.12)
     most_turn: float = 0.12  # how far the head turns between portrait and target, in eye distances of the nose; larger ones get rare
@@ -76,8 +76,6 @@ def card_config() -> TrainingConfig:
     return TrainingConfig(
         minutes=8.0,
         network=NetworkConfig(widths=(32, 72, 176, 320)),
-        losses=LossWeights(square=3.0, even=0.6),
-        shares=(("grid", 0.22), ("pyfeat", 0.13), ("actors", 0.65)),
         window=128,
         batch=192,
         whole_share=0.3,

@@ -79,7 +79,8 @@ def _write(clip: FaceClip, folder: Path) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
         container.mux(stream.encode())
     arrays: dict[str, Any] = {"dataset": clip.dataset, "person": clip.person, "consecutive": clip.consecutive}
-    np.savez_compressed(folder / f"{clip.name}{_NOTES}", points=np.rint(clip.points * _PLACES).astype(np.int16), aus=clip.aus.astype(np.float16), **arrays)
+    points = np.rint(clip.points * _PLACES).astype(np.int16)
+    np.savez_compressed(folder / f"{clip.name}{_NOTES}", points=points, aus=clip.aus.astype(np.float16), **arrays)
 
 
 def _pictures(movie: Path) -> NDArray[np.uint8]:
