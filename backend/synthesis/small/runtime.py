@@ -26,6 +26,7 @@ Array = NDArray[np.float32]
 NETWORK_SIDE = 256  # pixels a side at which the shipped network was trained
 _MOST_THREADS = 8  # more do not help a net of this size
 _EXPORT_VERSION = 1  # part of the cached file's name: raise it when the graph changes with the same weights
+_SAME = 1e-4  # numbers closer than this are the same ones
 _LOG = logging.getLogger(__name__)
 
 
@@ -67,7 +68,7 @@ class TorchRuntime:
         self._turn = Lock()
         self._trunk: Callable[..., Any] = self._network.trunk
         self._denoiser: Callable[..., Any] = lambda *inputs: (self._network.denoiser(*inputs),)
-        self._recorded: tuple[RecordedCall, ...] = self._record() if device == "cuda" else ()
+        self._recorded: tuple[RecordedCall, ...] = self._record() if device == "cuda" else ()  # as CUDA graphs
 
     def trunk(self, conditions: Conditions) -> tuple[Any, Any, Array, Array]:
         """See ``Runtime``. The features stay on the device."""
@@ -97,17 +98,29 @@ class TorchRuntime:
                     return self._recorded[part](*waiting)
             return (self._trunk, self._denoiser)[part](*map(self._tensor, inputs))
 
-    def _record(self) -> tuple[RecordedCall, RecordedCall]:
-        """Trunk and denoiser as CUDA graphs."""
+    def _record(self) -> tuple[RecordedCall, ...]:
+        """Trunk and denoiser as CUDA graphs; nothing, and a line in the log, where they cannot be recorded or play something else back."""
         torch, side = self._torch, NETWORK_SIDE
         nodes = side // self._network.config.patch
-        with torch.inference_mode(), self._in_turn():
-            conditions = [torch.zeros(1, *shape, device=self.device) for shape in ((13, side, side), (3, nodes, nodes), (19,))]
-            trunk = RecordedCall(self._trunk, conditions)
-            fine, coarse, _, mask = trunk(*conditions)
-            colours = torch.zeros(1, 3, side, side, device=self.device)
-            inputs = [colours, colours, mask, fine, coarse, torch.ones(1, device=self.device)]
-            return trunk, RecordedCall(self._denoiser, inputs)
+        draw = torch.Generator().manual_seed(0)
+
+        def noise(*shape: int) -> Any:
+            return torch.randn(1, *shape, generator=draw).to(self.device)
+
+        try:
+            with torch.inference_mode(), self._in_turn():
+                conditions = [noise(13, side, side), noise(3, nodes, nodes), noise(19)]
+                trunk = RecordedCall(self._trunk, conditions)
+                fine, coarse, _, mask = trunk(*conditions)
+                inputs = [noise(3, side, side), noise(3, side, side), mask, fine, coarse, torch.full((1,), 0.5, device=self.device)]
+                recorded = trunk, RecordedCall(self._denoiser, inputs)
+                (played,), (plain,) = recorded[1](*inputs), self._denoiser(*inputs[:3], *self._trunk(*conditions)[:2], inputs[5])
+                if torch.allclose(played, plain, atol=_SAME):
+                    return recorded
+                _LOG.warning("CUDA graphs give other numbers than the network; it runs without them.")
+        except RuntimeError as error:
+            _LOG.warning("CUDA graphs cannot be recorded (%s); the network runs without them.", str(error).splitlines()[:1])
+        return ()
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:
