@@ -62,6 +62,13 @@ def actor_from(portrait: Path) -> Any:
     return part("build_actor").build_actor(bpy.context, portrait, draw, size, "Ada")
 
 
+def perform(frames: int) -> None:
+    """Keys as an animator has them in the action above the prediction: nine AUs and two head channels, a key every half second."""
+    for place, key in enumerate(("AU01", "AU02", "AU04", "AU06", "AU07", "AU15", "AU25", "AU26", "AU45", "head_yaw", "head_roll")):
+        for frame in range(1, frames + 1, 12):
+            bpy.ops.autter.key_au(key=key, frame=frame, value=(frame // 12 + place) % 3)
+
+
 def writing(actor: Any) -> Dict[str, float]:
     """Seconds to write 750 frames: the first time, and over a former prediction."""
     track = made_up_track(part("actors").rest_landmarks(actor), actor.autter.portrait_size, LONG)
@@ -128,6 +135,7 @@ def live_edits(scene: Any) -> Dict[str, Any]:
     scene.frame_end = SHORT
     for start in (1, 90, 170):
         bpy.ops.autter.add_voice(filepath=str(VOICE), frame_start=start)
+    perform(SHORT)
     for frame, value in ((1, 0), (80, 0), (100, 3), (120, 3), (140, 0), (SHORT, 0)):
         bpy.ops.autter.key_au(key="AU12", frame=frame, value=value)
     stalls: List[Stall] = []
@@ -164,6 +172,7 @@ def main(out: Path) -> None:
     scene = bpy.context.scene
     scene.render.fps, scene.frame_start, scene.frame_end = FPS, 1, LONG
     actor = actor_from(PORTRAIT)
+    perform(LONG)
     figures: Dict[str, Any] = {"blender": bpy.app.version_string, "write": writing(actor), "play": playback(scene)}
     part("handle_rig").switch_on(actor, part("handle_layout").REGION_TITLES)
     figures["play_with_handles"] = playback(scene)
