@@ -13,8 +13,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import paths
@@ -61,16 +61,18 @@ def install(plan: Plan, report: Report) -> Path:
     stays the one in use.
     """
     if is_complete(plan.folder) and not broken(plan.folder):
-        _add_extras(plan, report)
+        with _temporary(plan):
+            _add_extras(plan, report)
         make_current(plan.folder)
         report("done", 1.0, "It was there already.")
         return plan.folder
     check_place(plan)
     try:
         claim(plan.folder)
-        _make(plan, report)
-        shutil.copyfile(plan.lock, plan.folder / LOCK)  # for `doctor --fix`
-        _add_extras(plan, report)
+        with _temporary(plan):
+            _make(plan, report)
+            shutil.copyfile(plan.lock, plan.folder / LOCK)  # for `doctor --fix`
+            _add_extras(plan, report)
         (plan.folder / MARKER).unlink()
     except OSError as error:
         raise Fault("setup-failed", f"{plan.folder} could not be written ({error.strerror or error}).", "Look at its disk.") from error
@@ -83,17 +85,18 @@ def install(plan: Plan, report: Report) -> Path:
 def _make(plan: Plan, report: Report) -> None:
     interpreter = paths.environment_python(plan.folder)
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("venv", lambda: run_tool([plan.python, "-m", "venv", plan.folder], teller(report, "venv"))),
+        ("venv", lambda: run_tool([plan.python, "-m", "venv", plan.folder], teller(report, "venv"), plan.temporary)),
         ("torch", lambda: _install_torch(plan, interpreter, report)),
         ("packages", lambda: _pip(interpreter, plan, ["-r", str(plan.lock)], report, "packages")),
         ("backend", lambda: _pip(interpreter, plan, ["--force-reinstall", str(plan.wheel)], report, "backend")),
-        ("proof", lambda: run_tool([interpreter, "-P", "-s", "-c", f"import {plan.proof}"], teller(report, "proof"))),
+        ("proof", lambda: _prove(plan, report)),
     ]
     done = set(notes_of(plan.folder).get("done", []))
     if "venv" in done and not interpreter.exists():
         done = set()  # the Python it was made with is gone
     if not done and plan.folder.exists():
         clear(plan.folder)
+        plan.temporary.mkdir()
     for name, work in steps:
         if name in done:
             continue
@@ -101,6 +104,23 @@ def _make(plan: Plan, report: Report) -> None:
         work()
         done.add(name)
         note(plan.folder, sorted(done))
+
+
+def _prove(plan: Plan, report: Report) -> None:
+    """What was installed can be imported."""
+    command = [paths.environment_python(plan.folder), "-P", "-s", "-c", f"import {plan.proof}"]
+    run_tool(command, teller(report, "proof"), plan.temporary)
+
+
+@contextmanager
+def _temporary(plan: Plan) -> Iterator[None]:
+    """A folder for the tools' temporary files inside the environment: what a killed pip leaves there goes with the next attempt."""
+    shutil.rmtree(plan.temporary, ignore_errors=True)
+    plan.temporary.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(plan.temporary, ignore_errors=True)
 
 
 def _add_extras(plan: Plan, report: Report) -> None:
@@ -141,10 +161,11 @@ def repair(plan: Plan, report: Report) -> list[str]:
         install(plan, report)
         return found
     claim(plan.folder)
-    for number, name in enumerate(found):
-        report("packages", number / len(found), f"Installing {name} again")
-        _install_again(plan, name, report)
-    run_tool([paths.environment_python(plan.folder), "-P", "-s", "-c", f"import {plan.proof}"], teller(report, "proof"))
+    with _temporary(plan):
+        for number, name in enumerate(found):
+            report("packages", number / len(found), f"Installing {name} again")
+            _install_again(plan, name, report)
+        _prove(plan, report)
     (plan.folder / MARKER).unlink()
     make_current(plan.folder)
     report("done", 1.0, f"{len(found)} packages were repaired." if found else "Nothing was wrong.")
@@ -224,6 +245,7 @@ def _pip(interpreter: Path, plan: Plan, arguments: Sequence[str], report: Report
     run_tool(
         [interpreter, "-m", "pip", "install", *alone, *PIP_OPTIONS, progress_option(interpreter), *offline, *arguments],
         teller(report, phase),
+        plan.temporary,
     )
 
 

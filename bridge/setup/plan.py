@@ -47,6 +47,11 @@ class Plan:
         return self.data / LOCK
 
     @property
+    def temporary(self) -> Path:
+        """Where the tools put their temporary files: on the environment's own disk."""
+        return self.folder / "temporary"
+
+    @property
     def wheel(self) -> Path:
         """The backend's wheel. Raises Fault ``setup-incomplete-zip``."""
         found = sorted(self.data.glob("autter-*.whl"))

@@ -54,11 +54,15 @@ def teller(report: Report, phase: str) -> Callable[[str], None]:
     return tell
 
 
-def run_tool(command: Sequence[Any], tell: Callable[[str], None]) -> None:
-    """Runs a tool to its end. Raises Fault ``setup-network``, ``disk-full`` or ``setup-failed`` with its last lines."""
+def run_tool(command: Sequence[Any], tell: Callable[[str], None], temporary: Path | None = None) -> None:
+    """Runs a tool to its end. Raises Fault ``setup-network``, ``disk-full`` or ``setup-failed`` with its last lines.
+
+    ``temporary``: the folder for its temporary files, which a tool that is killed cannot remove itself.
+    """
     words = [str(word) for word in command]
+    place = {} if temporary is None else {name: str(temporary) for name in ("TMPDIR", "TEMP", "TMP")}
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
-    process = subprocess.Popen(words, env=child_environment(), text=True, encoding="utf-8", errors="replace", **options)
+    process = subprocess.Popen(words, env=child_environment(place), text=True, encoding="utf-8", errors="replace", **options)
     last: deque[str] = deque(maxlen=40)
     assert process.stdout
     try:

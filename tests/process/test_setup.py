@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -176,15 +177,21 @@ def test_no_call_waits_for_the_set_up(tmp_path: Path, home: Path) -> None:
 @pytest.mark.parametrize("phase", ["venv", "torch", "packages"])
 def test_broken_off_and_gone_on_with(phase: str, tmp_path: Path, home: Path) -> None:
     release = make_release(tmp_path)
+    before = {entry.name for entry in Path(tempfile.gettempdir()).iterdir()}
     first = SetupProcess("install", release[0], options(release), Path(sys.executable))
     wait_until(lambda: first.poll().phase == phase or first.state.ended, SECONDS)
+    if phase != "venv":
+        temporary = first.state.plan["folder"] + "/temporary"
+        wait_until(lambda: bool(os.path.isdir(temporary) and os.listdir(temporary)) or first.poll().phase != phase, SECONDS)
     first.cancel()
     assert first.state.fault is not None and first.state.fault.code == "cancelled"
+    assert first.wait(SECONDS)
     assert not paths.backend_python().is_file(), "a half-made environment is in use"
+    assert {entry.name for entry in Path(tempfile.gettempdir()).iterdir()} == before, "pip's temporary files are left behind"
     second = SetupProcess("install", release[0], options(release), Path(sys.executable))
     run_to_end(second)
     assert second.state.fault is None, second.state.fault
-    assert imports(PROOF) and not list(home.rglob(claim.MARKER))
+    assert imports(PROOF) and not list(home.rglob(claim.MARKER)) and not list(home.rglob("temporary"))
     assert second.state.plan["disk"] > 0 and second.state.share == 1.0
 
 
