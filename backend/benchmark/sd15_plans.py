@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _STEPS = 3  # evaluations of a window: the first one warms up
 _TIGHT = 0.97  # of what a plan took: too little for it
-_TOO_LITTLE = 400e6  # bytes that no plan can do with at full size
+_TOO_LITTLE = 0.5  # of what the last plan took: nothing is left to go on with
 Rows = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -107,8 +107,8 @@ def _running_out(weights: str, rows: Rows, preset: str) -> list[dict[str, Any]]:
     import torch
 
     total = torch.cuda.get_device_properties(0).total_memory
-    limits = {"whole": _TIGHT * rows["whole"][preset]["allocated_gb"] * 1e9, "parts": _TIGHT * rows["parts"][preset]["allocated_gb"] * 1e9}
-    limits["layers"] = _TOO_LITTLE
+    shares = {"whole": _TIGHT, "parts": _TIGHT, "layers": _TOO_LITTLE}
+    limits = {name: share * rows[name][preset]["allocated_gb"] * 1e9 for name, share in shares.items()}
     plans = {plan.name: plan for plan in _plans(weights)}
     found: list[dict[str, Any]] = []
     for name, limit in limits.items():
