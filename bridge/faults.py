@@ -33,3 +33,9 @@ class Fault(Exception):
             str(data.get("hint", "")),
             str(data.get("log_tail", "")),
         )
+
+
+def incomplete(error: ImportError, log_tail: str = "") -> Fault:
+    """What it means that a part of the program cannot be imported: its environment is not whole."""
+    hint = "Press Repair Backend in AUtter's preferences, or run `python -m backend doctor --fix`."
+    return Fault("backend-incomplete", f"Files of the backend are missing or damaged ({error}).", hint, log_tail)

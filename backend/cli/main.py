@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from bridge import VERSION
-from bridge.faults import Fault
+from bridge.faults import Fault, incomplete
 
 PROGRAM = "autter"
 COMMANDS = {
@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _give_up_output()
         full = Fault("disk-full", f"A disk is full ({error.filename or 'where the output goes'}).", "Make room, then run it again.")
         return _failed(full, as_json, EXIT_FAULT)
+    except ImportError as error:
+        return _failed(incomplete(error), as_json, EXIT_FAULT)
     except MemoryError:
         hint = "Use a smaller portrait, a shorter shot, or close other programs."
         return _failed(Fault("out-of-memory", "There was not enough memory for this.", hint), as_json, EXIT_FAULT)

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from bridge.faults import Fault
+from bridge.faults import Fault, incomplete
 from bridge.messages import Message, unpack_shot, unpack_track
 
 from .jobs import Chore, Job, JobQueue, Progress, cancelled
@@ -120,6 +120,8 @@ def _unexpected(error: BaseException, tail: LogTail) -> Fault:
             "Use Free memory, a smaller crop or fewer frames, and try again.",
             tail.text(),
         )
+    if isinstance(error, ImportError):
+        return incomplete(error, tail.text())
     return Fault(
         "internal", f"The backend stumbled: {type(error).__name__}: {error}", "Use Copy report and send it to the developers.", tail.text()
     )

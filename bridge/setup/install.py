@@ -152,7 +152,11 @@ def broken_in(python: Path, contents: bool = False) -> list[str]:
 
 
 def repair(plan: Plan, report: Report) -> list[str]:
-    """Installs again what misses files or holds damaged ones; the names. An environment whose Python is gone is made anew."""
+    """Installs again what misses files or holds damaged ones; the names. An environment whose Python is gone is made anew.
+
+    Raises what ``install`` raises, and Fault ``setup-in-use`` while another Blender's backend runs from it.
+    """
+    _check_unused(plan.folder)
     report("proof", 0.0, "Reading every file")
     found = broken(plan.folder, contents=True) if plan.folder.exists() else ["python"]
     if found == ["python"] or not is_complete(plan.folder):
@@ -200,8 +204,9 @@ def remove_others(keep: Path) -> None:
 def uninstall() -> list[Path]:
     """Removes environments, models, logs, keys, caches and the copy of the sample; the folders that were removed.
 
-    Takes and .blend files are not touched.
+    Takes and .blend files are not touched. Raises Fault ``setup-in-use`` while another Blender's backend runs.
     """
+    _check_unused(paths.environments_dir())
     removed = []
     ours = [paths.environments_dir(), paths.models_dir(), paths.logs_dir(), paths.cache_dir()]
     for folder in (*ours, paths.user_data_dir() / "credentials", paths.user_data_dir() / "sample"):
@@ -253,8 +258,21 @@ def _runs(folder: Path) -> bool:
     """Whether a process runs from an environment; where that cannot be seen, a fresh one is taken as in use."""
     if not Path("/proc/self/cmdline").exists():
         return time.time() - folder.stat().st_mtime < 86400
+    return _started_from(folder)
+
+
+def _check_unused(folder: Path) -> None:
+    """Nothing is taken away under a program that runs, where running programs can be seen."""
+    if _started_from(folder):
+        hint = "Stop the backend in every other Blender (panel Backend), or quit them, then try again."
+        raise Fault("setup-in-use", "A backend is running, perhaps another Blender's.", hint)
+
+
+def _started_from(folder: Path) -> bool:
+    """Whether a process was started by a Python in or below a folder."""
+    start = os.fsencode(folder) + os.fsencode(os.sep)
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if str(folder).encode() in path.read_bytes():
+            if path.read_bytes().startswith(start):
                 return True
     return False

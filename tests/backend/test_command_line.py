@@ -217,6 +217,13 @@ def test_faults_of_the_program_ask_for_a_report(capsys: Captured, monkeypatch: p
     assert json.loads(streams.out.splitlines()[-1])["fault"]["code"] == "internal"
 
 
+def test_missing_packages_are_no_fault_of_the_program(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "backend.cli.verify", None)
+    assert cli.main(["verify", "x.mp4"]) == 2
+    told = capsys.readouterr().err
+    assert "Repair Backend" in told and "Traceback" not in told
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
 def test_an_output_that_is_full_or_closed_is_no_fault_of_the_program() -> None:
     command = [sys.executable, "-m", "backend", "verify", "--json", str(Path(__file__).parents[2] / "backend" / "sample" / "portrait.jpg")]

@@ -2,9 +2,9 @@
 """A backend for the process tests: the real server with a runner whose work is to wait. Started as a script.
 
 The portrait's name tells what a job does: ``slow`` reports progress for a minute, ``fast`` answers at once, ``deaf``
-works for a minute without looking at its cancellation, ``crash`` ends the process, ``stumble`` raises, ``noisy`` prints megabytes,
-``hungry`` wants more memory than there is, ``film`` writes a real movie of a minute, slowly, ``stuck`` the same and does not look at its
-cancellation.
+works for a minute without looking at its cancellation, ``crash`` ends the process, ``stumble`` raises, ``lacking`` misses a
+package, ``noisy`` prints megabytes, ``hungry`` wants more memory than there is, ``film`` writes a real movie of a minute,
+slowly, ``stuck`` the same and does not look at its cancellation.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class SlowRunner:
             os._exit(3)
         if name == "stumble":
             raise RuntimeError("a bug in the pipeline")
+        if name == "lacking":
+            import no_such_package  # noqa: F401
         if name == "deaf":
             time.sleep(60)
         if name == "noisy":

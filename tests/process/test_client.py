@@ -98,6 +98,13 @@ def test_a_bug_in_a_job_fails_that_job_alone(client: Client) -> None:
     assert outcome(client, next_one).kind == "result"
 
 
+def test_files_that_vanish_under_the_backend_are_told_as_that(client: Client) -> None:
+    """As when somebody cleans up the disk while it runs: what is loaded works on, the next part cannot be imported."""
+    failed = outcome(client, client.find_portrait("/x/lacking")).header
+    assert failed["code"] == "backend-incomplete" and "no_such_package" in failed["sentence"] and "Repair" in failed["hint"]
+    assert outcome(client, client.find_portrait("/x/fast")).kind == "result"
+
+
 def test_a_wrong_shot_is_refused_in_a_sentence(client: Client, tmp_path: Path) -> None:
     shot, track = plain_shot("fast"), plain_track()
     shot.au_values[2, 8], shot.au_keyed[2, 8] = 9.0, True

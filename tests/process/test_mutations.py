@@ -26,6 +26,7 @@ LONG_WORDS = (
     "slow",
     "deaf",
     "crash",
+    "lacking",
     "noisy",
     "hungry",
     "film",

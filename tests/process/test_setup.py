@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,6 +95,10 @@ def test_from_nothing_to_uninstalled(tmp_path: Path, home: Path) -> None:
     try:
         install.install(a_plan(newer), nothing)
         assert paths.default_environment() != former and former.is_dir(), "the environment of a running backend was taken away"
+        for take_away in (install.uninstall, lambda: install.repair(replace(a_plan(newer), folder=former), nothing)):
+            with pytest.raises(Fault) as caught:
+                take_away()
+            assert caught.value.code == "setup-in-use" and caught.value.hint and former.is_dir()
     finally:
         running.kill()
         running.wait()
