@@ -31,10 +31,12 @@ from . import teeth
 
 Array = NDArray[np.float32]
 Window = tuple[slice, slice]
-# Share of the drawn interior in the mixture with what the network painted. It costs PSNR (a mean of all mouths is nearer to any
-# one than a drawn one is) and reads far better: chosen by pictures, and by people trained on. Narrow gaps are left to the network.
-STRENGTH = 0.45
+# Shares of the drawn interior in the mixture with what the network painted, in lips just parted and in wide mouths. It costs PSNR (a
+# mean of all mouths is nearer to any one than a drawn one is) and reads far better: chosen by pictures, and by people trained on or
+# spared for choosing. Narrow gaps are left to the network, which fails in wide ones: few are seen in training.
+_NARROW_SHARE, _WIDE_SHARE = 0.2, 0.85
 _FIRST_GAP, _FULL_GAP = 0.06, 0.16  # lip gap in eye distances from which, and at which fully, the interior shows
+_PARTED, _WIDE = 0.16, 0.32  # likewise, between which the share grows
 _EAGER = 2.5  # a mouth that opens to five thirds of its gap in the portrait is drawn anew
 _NOSE_BASE = OF_MEDIAPIPE[2]
 # In eye distances below the line of the resting lips: the biting edges of both rows while the jaw is up.
@@ -79,8 +81,8 @@ class _Face:
 class MouthInterior:
     """Draws into the frames of one shot."""
 
-    def __init__(self, portrait: NDArray[np.uint8], points: Array, strength: float = STRENGTH) -> None:
-        """``portrait``: (s, s, 3) uint8 crop; ``points``: (162, 2) its landmarks in crop coordinates; ``strength``: 0 (off) to 1."""
+    def __init__(self, portrait: NDArray[np.uint8], points: Array, strength: float = 1.0) -> None:
+        """``portrait``: (s, s, 3) uint8 crop; ``points``: (162, 2) its landmarks, crop coordinates; ``strength``: 0 (off) to 1 (usual)."""
         self.strength = strength
         self.gap, self.rest = _gap(points), _Face.of(points)
         self.light = _light(portrait, points)
@@ -89,7 +91,7 @@ class MouthInterior:
         """The picture (3, s, s) float32 -1..1 with the interior mixed in where the lips at ``points`` (162, 2) have newly parted."""
         gap = _gap(points)
         new = np.clip(_EAGER * (gap - self.gap) / max(gap, 1e-4), 0, 1) * np.clip((gap - _FIRST_GAP) / (_FULL_GAP - _FIRST_GAP), 0, 1)
-        share = self.strength * float(new)
+        share = self.strength * float(new * _mixed(gap))
         if share < 0.01:
             return picture
         side = picture.shape[-1]
@@ -194,6 +196,12 @@ def _window(points: Array, side: int) -> Window:
 
 def _over(ground: Array, colour: Array, cover: Array) -> Array:
     return ground * (1 - cover) + colour * cover
+
+
+def _mixed(gap: float) -> float:
+    """Share of the drawn interior at a lip gap."""
+    wide = np.clip((gap - _PARTED) / (_WIDE - _PARTED), 0, 1)
+    return float(_NARROW_SHARE + (_WIDE_SHARE - _NARROW_SHARE) * wide)
 
 
 def _gap(points: Array) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .conditions import frame_conditions, to_signed
 from .crop import resized, shot_crop
 from .held_back import HeldBack
-from .mouth import STRENGTH, MouthInterior
+from .mouth import MouthInterior
 from .ordered import in_order
 from .paste import Paste
 from .raster import face_gate
@@ -56,7 +56,7 @@ class CropRenderer:
         steps: int = 2,
         seed: int = 0,
         runtime: Runtime | None = None,
-        mouth_interior: float = STRENGTH,
+        mouth_interior: float = 1.0,
     ) -> None:
         """``portrait``: (256, 256, 3) uint8 crop; ``portrait_points``: (162, 2) crop coordinates.
 
