@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -138,6 +139,17 @@ def check_place(plan: Plan) -> None:
         hint = f"Choose another folder with the variable {paths.HOME_VARIABLE}."
         raise Fault("setup-read-only", f"{there} cannot be written to ({error.strerror or error}).", hint) from error
     free = shutil.disk_usage(there).free // 2**20
-    if free < plan.disk:
-        sentence = f"The backend needs about {plan.disk} MB; the disk of {there} has {free} MB left."
+    needed = plan.disk if free >= plan.disk else plan.disk - _megabytes(plan.folder)  # a former attempt's share is there already
+    if free < needed:
+        sentence = f"The backend needs about {needed} MB; the disk of {there} has {free} MB left."
         raise Fault("disk-full", sentence, f"Make room, or choose another folder with the variable {paths.HOME_VARIABLE}.")
+
+
+def _megabytes(folder: Path) -> int:
+    """What lies in a folder."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(place, name)).st_size
+    return size // 2**20

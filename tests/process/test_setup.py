@@ -274,6 +274,11 @@ def test_a_full_disk_is_said_before_anything_is_begun(tmp_path: Path, home: Path
         install.install(a_plan(release), nothing)
     assert caught.value.code == "disk-full" and "MB" in caught.value.sentence
     assert not list(home.rglob(claim.MARKER))
+    chosen = a_plan(release)
+    chosen.folder.mkdir()
+    with (chosen.folder / "large").open("wb") as file:
+        file.truncate((chosen.disk - 4) * 2**20)  # a former attempt came so far before the disk was full
+    plan.check_place(chosen)
 
 
 def test_a_zip_without_its_wheel_and_a_source_that_is_no_folder(tmp_path: Path, home: Path) -> None:
