@@ -226,6 +226,17 @@ def test_weights_of_the_renderer_that_are_cut_short(length: int, real: Client, m
     assert not list((tmp_path / "takes").glob("*")) and outcome(client, client.predict(good)).kind == "result"
 
 
+def test_a_home_that_cannot_be_does_not_slow_the_renderer(make_client: Maker, good: Shot, tmp_path: Path) -> None:
+    """Nothing can be kept: ONNX Runtime's files are made anew, the movie is signed with a key of this run."""
+    (tmp_path / "home").write_text("a file where the folder should be")
+    client, movie = make_client(real_client), tmp_path / "takes" / "movie.mp4"
+    ended = outcome(client, client.render(good, tracked(client, good), movie))
+    assert ended.kind == "result", ended.header
+    assert [path.name for path in movie.parent.iterdir()] == ["movie.mp4"]
+    told = (tmp_path / "backend.log").read_text()
+    assert "cannot be kept" in told and "falling back to the slower" not in told
+
+
 def test_weights_that_are_damaged_and_a_home_that_cannot_be(make_client: Maker, good: Shot, tmp_path: Path) -> None:
     """One byte of the weights is another; nothing can be kept anywhere. What needs neither works on."""
     for name in ("backend", "bridge"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge import paths
+from bridge.half_written import partial_path, put_in_place
 
 from .conditions import Conditions
 from .graphs import RecordedCall
@@ -156,9 +158,10 @@ class OnnxRuntime:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         options.log_severity_level = 3
-        self._trunk, self._denoiser = (
-            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in exported_graphs(weights, side)
-        )
+        with exported_graphs(weights, side) as graphs:
+            self._trunk, self._denoiser = (
+                onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in graphs
+            )
 
     def trunk(self, conditions: Conditions) -> tuple[Array, Array, Array, Array]:
         """See ``Runtime``."""
@@ -186,14 +189,26 @@ def processor_threads() -> int:
     return max(1, min(available, _MOST_THREADS))
 
 
-def exported_graphs(weights: Path, side: int) -> tuple[Path, Path]:
-    """ONNX files of trunk and denoiser in the cache, named by the weights' checksum; made on first use."""
+@contextmanager
+def exported_graphs(weights: Path, side: int) -> Iterator[tuple[Path, Path]]:
+    """ONNX files of trunk and denoiser in the cache, named by the weights' checksum; made on first use.
+
+    Where the cache cannot be written, in a temporary folder that goes with the block. Raises OSError where neither can.
+    """
     digest = checked_digest(weights)
     stem = f"small-{digest[:16]}-{side}-v{_EXPORT_VERSION}"
-    targets = tuple(paths.cache_dir() / "onnx" / f"{stem}.{part}.onnx" for part in ("trunk", "denoiser"))
-    if not all(target.is_file() for target in targets):
-        _export(weights, side, targets[0], targets[1])
-    return targets[0], targets[1]
+    trunk, denoiser = (paths.cache_dir() / "onnx" / f"{stem}.{part}.onnx" for part in ("trunk", "denoiser"))
+    if not (trunk.is_file() and denoiser.is_file()):
+        try:
+            _export(weights, side, trunk, denoiser)
+        except (OSError, RuntimeError) as error:  # torch tells of a full disk by the latter
+            _LOG.warning("The exported networks cannot be kept (%s): they are made anew each time.", error)
+            with tempfile.TemporaryDirectory(prefix="autter-onnx-") as folder:
+                trunk, denoiser = Path(folder) / trunk.name, Path(folder) / denoiser.name
+                _export(weights, side, trunk, denoiser)
+                yield trunk, denoiser
+            return
+    yield trunk, denoiser
 
 
 def _export(weights: Path, side: int, trunk_target: Path, denoiser_target: Path) -> None:
@@ -217,11 +232,17 @@ def _trace(module: Any, inputs: tuple[Any, ...], target: Path, input_names: list
 
     import torch
 
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracing exporter announces its own retirement at every call
-        torch.onnx.export(module, inputs, str(partial), input_names=input_names, output_names=output_names, opset_version=17, dynamo=False)
-    os.replace(partial, target)
+    partial = partial_path(target)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracing exporter announces its own retirement at every call
+            torch.onnx.export(
+                module, inputs, str(partial), input_names=input_names, output_names=output_names, opset_version=17, dynamo=False
+            )
+        put_in_place(partial, target)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=2)
