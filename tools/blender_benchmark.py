@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -191,6 +192,7 @@ if __name__ == "__main__":
     except BaseException:
         traceback.print_exc()
         code = 1
+    shutil.rmtree(scratch, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # some versions of bpy hang or crash on the way out
