@@ -58,9 +58,11 @@ def backend_missing() -> str:
     if chosen and chosen.remote:
         return ""
     python = backend_python()
-    return (
-        "" if client_factory is not make_client or python.is_file() else f"AUtter's backend is not set up: there is no Python at {python}."
-    )
+    if client_factory is not make_client or python.is_file():
+        return ""
+    if python == paths.environment_python(paths.default_environment()):
+        return "AUtter's backend is not set up yet."
+    return f"AUtter's backend is not set up: there is no Python at {python}."
 
 
 def require_client() -> Any:

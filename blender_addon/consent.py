@@ -41,8 +41,8 @@ def draw(operator: bpy.types.Operator, context: bpy.types.Context, whom: list[bp
         return
     box = operator.layout.box()
     box.use_property_split = False
-    draw_text(box, context, ", ".join(actor.name for actor in whom), "USER", columns)
-    box.prop(operator, "agreed", text=LINE)
+    draw_text(box, context, f"{', '.join(actor.name for actor in whom)}: {LINE}", "USER", columns)  # a box's own words do not wrap
+    box.prop(operator, "agreed", text="Yes, for all of them" if len(whom) > 1 else "Yes")
 
 
 def require(actor: bpy.types.Object, ticked: bool) -> None:

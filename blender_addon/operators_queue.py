@@ -102,8 +102,8 @@ class AUTTER_OT_export_job(RangedOperator, bpy.types.Operator, ExportHelper):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Beside the file browser: the line of consent, once."""
-        actor = actors.require_actor(context, self.actor)
-        consent.draw(self, context, [] if consent.is_given(actor) else [actor])
+        actor = bpy.data.objects.get(self.actor) or actors.find_actor(context)
+        consent.draw(self, context, [actor] if actors.is_actor(actor) and not consent.is_given(actor) else [])
 
     @reporting
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -81,7 +81,7 @@ def _draw_channel(column: bpy.types.UILayout, actor: bpy.types.Object, channel: 
     row.prop(actor, f'["{channel.key}"]', text=channel.label, slider=channel.key.startswith("AU"))
     if sides and channel.side:
         side = row.row(align=True)
-        side.ui_units_x = 2.6
+        side.ui_units_x = 2.0
         side.prop(actor, f'["{channel.side}"]', text="", slider=True)
     note = row.row(align=True)
     note.ui_units_x = 1.2
