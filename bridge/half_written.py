@@ -18,6 +18,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from . import windows_job
+
 LONGEST_NAME = 255  # bytes, on nearly every file system
 ABANDONED_SECONDS = 3600.0  # a file of which nothing else is known is left alone for so long after the last write
 RENAME_SECONDS = 2.0  # what a virus scanner gets to let go of a file that was just written
@@ -94,7 +96,7 @@ def is_here(where: str) -> bool:
 def runs(pid: int) -> bool:
     """Whether a process of that number runs here; True where that cannot be asked."""
     if sys.platform == "win32":
-        return True  # signal 0 would end it there
+        return windows_job.is_running(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Windows: a Job Object that ends the backend when the process that holds the job ends, however it ends."""
+"""Windows: a Job Object that ends the backend when the process that holds the job ends, however it ends; and who runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 KILL_ON_JOB_CLOSE = 0x2000
 EXTENDED_LIMIT_INFORMATION = 9
+QUERY_LIMITED_INFORMATION, STILL_ACTIVE, ACCESS_DENIED = 0x1000, 259, 5
 
 
 def tie_to_this_process(process_handle: int) -> int | None:
@@ -44,6 +45,27 @@ def close(job: int | None) -> None:
         from ctypes import wintypes
 
         ctypes.WinDLL("kernel32").CloseHandle(wintypes.HANDLE(job))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of that number runs; True where that cannot be asked. (``os.kill(pid, 0)`` would end it there.)"""
+    if sys.platform != "win32":
+        return True
+    import ctypes
+    from ctypes import wintypes
+
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel.OpenProcess.restype = wintypes.HANDLE
+    kernel.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
+    kernel.GetExitCodeProcess.argtypes = (wintypes.HANDLE, ctypes.POINTER(wintypes.DWORD))
+    kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+    handle = kernel.OpenProcess(QUERY_LIMITED_INFORMATION, False, pid)
+    if not handle:
+        return bool(ctypes.get_last_error() == ACCESS_DENIED)
+    status = wintypes.DWORD()
+    asked = kernel.GetExitCodeProcess(handle, ctypes.byref(status))
+    kernel.CloseHandle(handle)
+    return not asked or status.value == STILL_ACTIVE
 
 
 def _limits(ctypes: Any) -> Any:

@@ -6,14 +6,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .. import paths
 from ..faults import Fault
-from ..half_written import put_in_place
+from ..half_written import put_in_place, runs
 from .tools import SHARES
 
 MARKER = "incomplete"
@@ -59,14 +58,8 @@ def claim(folder: Path) -> None:
 
 
 def _is_setting_up(pid: int) -> bool:
-    if sys.platform == "win32":
-        return False  # signal 0 would end the process there; pip's own locks must do
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    if not runs(pid):
         return False
-    except OSError:
-        return True
     with suppress(OSError):  # the number may belong to another program by now
         return b"bridge.setup" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return True
