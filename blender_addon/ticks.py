@@ -12,6 +12,7 @@ import bpy
 from . import backend_link, backend_setup, compat, live, live_picture, pictures, reports
 from .bridge.client import BackendState
 
+LIVE_SECONDS = 0.02  # an edit waits for two of them: the one that asks and the one that writes the answer
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.5
 SHOWN_IN = frozenset(("VIEW_3D", "SEQUENCE_EDITOR", "IMAGE_EDITOR", "PREFERENCES"))
@@ -32,6 +33,8 @@ def tick() -> float:
     _redraw_if_changed()
     with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]) if bpy.context.window_manager.windows else nullcontext():
         live.look(bpy.context)
+    if live.is_on() and backend_link.state() in (BackendState.READY, BackendState.BUSY):
+        return LIVE_SECONDS
     active = backend_link.state() in (BackendState.STARTING, BackendState.BUSY) or live_picture.is_on() or live.is_on()
     active = active or backend_setup.is_running()
     return BUSY_SECONDS if active or backend_link.book.finished else IDLE_SECONDS

@@ -172,6 +172,13 @@ def test_live_waits_and_says_for_what(addon, live_scene):
     assert len(client.requests) == 2
 
 
+def test_ticks_come_quickly_only_while_live(addon, live_scene):
+    assert addon.ticks.tick() == addon.ticks.LIVE_SECONDS <= 0.02
+    bpy.context.scene.autter.live = False
+    settle(addon, 1)
+    assert addon.ticks.tick() == addon.ticks.IDLE_SECONDS
+
+
 def test_a_failure_is_not_repeated_for_ever(addon, live_scene):
     actor, client = live_scene
     fault = addon.bridge.faults.Fault("backend-died", "The backend ended unexpectedly.", "Start the job again.")

@@ -136,6 +136,13 @@ def live_by_mouse(blend: str) -> driver.Script:
     yield from driver.until(lambda: abs(sample() - before).max() > 2.0, PATIENCE, "the rig to follow")
     seen["seconds_with_the_key_press"] = round(time.monotonic() - began, 2)
     assert "AU26" in module("curves").commanded_keys(actor())
+    yield from driver.until(idle, PATIENCE, "quiet")
+    strip, stamp = module("voices").voice_strips(scene)[0], actor().autter.prediction_stamp
+    if hasattr(strip, "content_start"):
+        strip.content_start += 6
+    else:
+        strip.frame_start += 6
+    yield from driver.until(lambda: actor().autter.prediction_stamp != stamp, PATIENCE, "the rig to follow the moved voice")
 
 
 def pictures_while_working(blend: str) -> driver.Script:
