@@ -27,8 +27,20 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Handle:
-    """``name``: of its bone. ``region``: a key of REGION_TITLES. ``place``: its rest, armature x and z. ``weights``: by landmark."""
+    """``name``: of its bone. ``region``: a key of REGION_TITLES. ``place``: its rest, armature x and z. ``weights``: by landmark.
+    ``anchor``: the landmark beside which it is drawn, also when a prediction has moved that; ``aside``: how far from it.
+    """
 
+    name: str
+    region: str
+    place: tuple[float, float]
+    weights: Weights
+    anchor: int
+    aside: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Sketch:
     name: str
     region: str
     place: tuple[float, float]
@@ -37,7 +49,16 @@ class Handle:
 
 def handles(rest: Points) -> tuple[Handle, ...]:
     """All handles of a face at rest, (162, 2) armature units."""
-    return (*_mouth(rest), _jaw(rest), *_brows(rest), *_lids(rest), *_gaze(rest))
+    sketches = (*_mouth(rest), _jaw(rest), *_brows(rest), *_lids(rest), *_gaze(rest))
+    return tuple(_anchored(sketch, rest) for sketch in sketches)
+
+
+def _anchored(sketch: _Sketch, rest: Points) -> Handle:
+    """Beside the landmark that goes along most; among equals the nearest."""
+    place = np.float32(sketch.place)
+    anchor = min(sketch.weights, key=lambda point: (-round(sketch.weights[point], 2), float(np.hypot(*(rest[point] - place)))))
+    aside = place - rest[anchor]
+    return Handle(sketch.name, sketch.region, sketch.place, sketch.weights, anchor, (float(aside[0]), float(aside[1])))
 
 
 _NAMES_BY_REGION = {
@@ -57,9 +78,9 @@ def _smooth(t: NDArray[np.float32]) -> NDArray[np.float32]:
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
-def _handle(name: str, region: str, place: NDArray[np.float32], points: list[int], weights: NDArray[np.float32]) -> Handle:
+def _handle(name: str, region: str, place: NDArray[np.float32], points: list[int], weights: NDArray[np.float32]) -> _Sketch:
     kept = {point: float(weight) for point, weight in zip(points, weights) if weight >= LEAST_WEIGHT}
-    return Handle(HANDLE_PREFIX + name, region, (float(place[0]), float(place[1])), kept)
+    return _Sketch(HANDLE_PREFIX + name, region, (float(place[0]), float(place[1])), kept)
 
 
 def _lip_rows() -> tuple[list[int], list[int]]:
@@ -84,7 +105,7 @@ def _across_mouth(rest: Points, points: list[int]) -> NDArray[np.float32]:
     return ((rest[points] - (left + right) / 2) @ half / max(float(half @ half), 1e-9)).astype(np.float32)
 
 
-def _mouth(rest: Points) -> list[Handle]:
+def _mouth(rest: Points) -> list[_Sketch]:
     upper, lower = _lip_rows()
     everything = [*table.REGIONS["lips_outer"], *table.REGIONS["lips_inner"]]
     across = _across_mouth(rest, everything)
@@ -104,7 +125,7 @@ def _mouth(rest: Points) -> list[Handle]:
     return found
 
 
-def _jaw(rest: Points) -> Handle:
+def _jaw(rest: Points) -> _Sketch:
     """The chin and the jaw line below the nose, the lower lip with it, the mouth corners a little."""
     oval, (_, lower) = list(table.REGIONS["face_oval"]), _lip_rows()
     top, chin = float(rest[table.OF_MEDIAPIPE[2]][1]), float(rest[table.CHIN][1])
@@ -117,7 +138,7 @@ def _jaw(rest: Points) -> Handle:
     return _handle("Jaw", "jaw", rest[table.CHIN] + (0, -0.15), points, weights)
 
 
-def _brows(rest: Points) -> list[Handle]:
+def _brows(rest: Points) -> list[_Sketch]:
     found = []
     for side, region in (("L", "brow_left"), ("R", "brow_right")):
         points = list(table.REGIONS[region])
@@ -130,7 +151,7 @@ def _brows(rest: Points) -> list[Handle]:
     return found
 
 
-def _lids(rest: Points) -> list[Handle]:
+def _lids(rest: Points) -> list[_Sketch]:
     """The rings run from the outer corner along the lower lid to the inner corner; corners stay."""
     found = []
     for side, region in (("L", "eye_left"), ("R", "eye_right")):
@@ -145,7 +166,7 @@ def _lids(rest: Points) -> list[Handle]:
     return found
 
 
-def _gaze(rest: Points) -> list[Handle]:
+def _gaze(rest: Points) -> list[_Sketch]:
     found = []
     for side, region, centre in (("L", "iris_left", 473), ("R", "iris_right", 468)):
         points = [*table.REGIONS[region], table.OF_MEDIAPIPE[centre]]

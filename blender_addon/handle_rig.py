@@ -52,6 +52,7 @@ def switch_on(actor: bpy.types.Object, regions: Iterable[str]) -> None:
             _untie(actor, handle.name)
             for point, weight in handle.weights.items():
                 _tie(actor, BONE_NAMES[point], handle.name, weight)
+            _draw_beside(actor, handle)  # actors of former versions, and after a fit
     _show(actor)
 
 
@@ -124,14 +125,21 @@ def dress(actor: bpy.types.Object, wanted: Iterable[Handle]) -> None:
         bone.custom_shape = ring
         bone.use_custom_shape_bone_size = False
         bone.custom_shape_scale_xyz = (RADIUS[handle.region],) * 3
-        bone.custom_shape_translation = (0.0, HANDLE_DEPTH, 0.0)
         compat.set_bone_colour(bone, HANDLE_COLOUR)
         compat.hide_bone(bone, True)
+        _draw_beside(actor, handle)
 
 
 def titles(regions: Iterable[str]) -> str:
     """Names of regions for a sentence."""
     return ", ".join(title.lower() for region, title in REGION_TITLES.items() if region in regions)
+
+
+def _draw_beside(actor: bpy.types.Object, handle: Handle) -> None:
+    """The ring goes where its landmark goes, so that it is at hand when a prediction has moved the mouth. Its bone stays at rest."""
+    bone = actor.pose.bones[handle.name]
+    bone.custom_shape_transform = actor.pose.bones[BONE_NAMES[handle.anchor]]
+    bone.custom_shape_translation = (handle.aside[0], HANDLE_DEPTH, handle.aside[1])
 
 
 def _place(bone: bpy.types.EditBone, handle: Handle) -> None:

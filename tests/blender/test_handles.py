@@ -104,3 +104,21 @@ def test_an_older_actor_gets_its_handles(addon, tmp_path):
     assert actor.mode == "POSE"
     bpy.ops.autter.handles(regions={"brows"}, on=True)
     assert set(addon.handle_layout.HANDLE_NAMES) <= set(actor.data.bones.keys()) and actor.mode == "POSE"
+
+
+def test_rings_go_with_the_face(addon, tmp_path):
+    """They are drawn beside a landmark, wherever the prediction has it; after a fit too."""
+    actor = faces.actor(addon, tmp_path)
+    bpy.ops.autter.handles()
+    names, rest = addon.rig_layout.BONE_NAMES, addon.actors.rest_units(actor)
+    for handle in addon.handle_layout.handles(rest):
+        bone = actor.pose.bones[handle.name]
+        assert bone.custom_shape_transform.name == names[handle.anchor] and handle.weights[handle.anchor] > 0.5
+        drawn = rest[handle.anchor] + np.array(bone.custom_shape_translation)[[0, 2]]
+        assert np.allclose(drawn, handle.place, atol=1e-5)  # at rest where its bone is
+    corner = actor.pose.bones["Handle Mouth Corner.L"].custom_shape_transform.name
+    assert corner == names[addon.bridge.landmarks.MOUTH_CORNER_LEFT]
+    before = tuple(actor.pose.bones["Handle Jaw"].custom_shape_translation)
+    chin = addon.actors.rest_landmarks(actor)[addon.bridge.landmarks.CHIN]
+    bpy.ops.autter.place_landmark(bone=names[addon.bridge.landmarks.CHIN], x=float(chin[0]), y=float(chin[1]) + 20)
+    assert np.allclose(tuple(actor.pose.bones["Handle Jaw"].custom_shape_translation), before, atol=0.05)
