@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from . import actors, compat, evaluation, handle_rig, line_mesh
 from .bridge.faults import Fault
 from .handle_layout import HANDLE_NAMES
-from .modes import edit_bones
+from .modes import edit_bones, require_own_bones
 from .rig_layout import BONE_NAMES, ROOT_BONE
 
 
 def begin(actor: bpy.types.Object) -> None:
-    """Puts the animation aside and the rig at rest."""
+    """Puts the animation aside and the rig at rest. Faults ``fit-running``, ``actor-linked``."""
     actors.require_bones(actor)
+    require_own_bones(actor)
     if actor.autter.fitting:
         raise Fault("fit-running", f"{actor.name} is being fitted already.", "Keep or cancel that fit first.")
     settings, data = actor.autter, actor.animation_data_create()

@@ -11,15 +11,20 @@ import bpy
 from .bridge.faults import Fault
 
 
-@contextmanager
-def edit_bones(armature: bpy.types.Object) -> Iterator[bpy.types.ArmatureEditBones]:
-    """The armature's edit bones; its former mode, selection and active object come back. Fault ``actor-linked``."""
+def require_own_bones(armature: bpy.types.Object) -> None:
+    """Fault ``actor-linked`` where the bones at rest belong to another file."""
     if armature.library is not None or armature.data.library is not None or armature.override_library is not None:
         raise Fault(
             "actor-linked",
             f"{armature.name} is linked from another file, so its bones cannot be changed here.",
             "Open its own file, or make it local.",
         )
+
+
+@contextmanager
+def edit_bones(armature: bpy.types.Object) -> Iterator[bpy.types.ArmatureEditBones]:
+    """The armature's edit bones; its former mode, selection and active object come back. Fault ``actor-linked``."""
+    require_own_bones(armature)
     layer = bpy.context.view_layer
     former, mode = layer.objects.active, armature.mode
     if former is not None and former.mode != "OBJECT":

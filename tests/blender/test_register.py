@@ -42,6 +42,12 @@ def test_five_cycles_leave_nothing_behind(addon):
         assert {name: len(functions) for name, functions in handler_lists.items()} == enabled
 
 
+def test_no_key_is_taken(addon):
+    """Keys belong to the person: everything is in the tab, the menu and the search."""
+    configurations = [found for found in (bpy.context.window_manager.keyconfigs.addon, bpy.context.window_manager.keyconfigs.user) if found]
+    assert not [item.idname for found in configurations for keys in found.keymaps for item in keys.keymap_items if "autter" in item.idname]
+
+
 def test_no_name_outside_the_package(addon):
     top = {name.split(".")[0] for name in sys.modules}
     assert not {"bridge", "backend", "autter", "blender_addon"} & top
