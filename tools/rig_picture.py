@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs inside bpy: `python rig_picture.py ZIP SHOT.blend OUT.png`, a viewport picture of the actor at its strongest smile."""
+"""Runs inside bpy: `python rig_picture.py ZIP SHOT.blend OUT.png`, a viewport picture of the actor at its strongest smile.
+
+AUTTER_BACKEND_PYTHON names the backend's Python, which renders the frame behind the rig.
+"""
 
 from __future__ import annotations
 
@@ -83,6 +86,7 @@ def main(zip_path: str, blend: str, out: str) -> None:
     bpy.context.view_layer.objects.active = actor
     bpy.ops.object.mode_set(mode="POSE")
     bpy.ops.autter.handles(regions={"mouth", "jaw", "brows"}, on=True)
+    bpy.ops.autter.preview_frame(wait=True)  # behind the rig the picture that it makes
     save(draw(scene, front_camera(scene)), out)
 
 
@@ -93,6 +97,7 @@ if __name__ == "__main__":
         status = 0
     except Exception:
         traceback.print_exc()
+    bpy.ops.preferences.addon_disable(module="bl_ext.user_default.autter")  # ends the backend
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
