@@ -14,7 +14,7 @@ from bridge.setup import extras
 from bridge.setup.hardware import find_hardware, needs_more, torch_build, torch_sources
 from bridge.setup.install import broken_in
 from bridge.setup.plan import LOCK
-from bridge.setup.tools import PIP_OPTIONS, progress_option, run_tool
+from bridge.setup.tools import PIP_OPTIONS, download_options, run_tool
 
 OWN_NAME = "autter"
 Tell = Callable[[str], None]
@@ -93,7 +93,7 @@ def _name(requirement: str) -> str:
 
 def _install(package: str) -> None:
     python, build = Path(sys.executable), torch_build(find_hardware())[0]
-    pip = [python, "-m", "pip", "install", *PIP_OPTIONS, progress_option(python)]
+    pip = [python, "-m", "pip", "install", *PIP_OPTIONS, *download_options(python)]
     attempts = [[package]]
     if package.startswith("torch=="):
         attempts = torch_sources(build, package.removeprefix("torch==").partition("+")[0])

@@ -25,7 +25,7 @@ from . import extras
 from .claim import MARKER, claim, clear, is_complete, note, notes_of
 from .hardware import DISK_MEGABYTES, PYPI_BUILD, needs_more, torch_sources
 from .plan import LOCK, Plan, check_place
-from .tools import PIP_OPTIONS, SHARES, Report, progress_option, run_tool, teller
+from .tools import PIP, PIP_OPTIONS, SHARES, Report, download_options, run_tool, teller
 
 # Run in the environment itself. RECORD is read, not `Distribution.files`, which leaves out what is missing since Python 3.12.
 # Every file must be there in its length; with the word "contents" it is read, too, and must have the sha256 that it was installed with.
@@ -85,7 +85,7 @@ def install(plan: Plan, report: Report) -> Path:
 def _make(plan: Plan, report: Report) -> None:
     interpreter = paths.environment_python(plan.folder)
     steps: list[tuple[str, Callable[[], None]]] = [
-        ("venv", lambda: run_tool([plan.python, "-m", "venv", plan.folder], teller(report, "venv"), plan.temporary)),
+        ("venv", lambda: _make_environment(plan, interpreter, report)),
         ("torch", lambda: _install_torch(plan, interpreter, report)),
         ("packages", lambda: _pip(interpreter, plan, ["-r", str(plan.lock)], report, "packages")),
         ("backend", lambda: _pip(interpreter, plan, ["--force-reinstall", str(plan.wheel)], report, "backend")),
@@ -104,6 +104,14 @@ def _make(plan: Plan, report: Report) -> None:
         work()
         done.add(name)
         note(plan.folder, sorted(done))
+
+
+def _make_environment(plan: Plan, interpreter: Path, report: Report) -> None:
+    """An empty environment, with a newer pip than Blender's Python brings, if it is to be had: the old one does as well, but says less."""
+    run_tool([plan.python, "-m", "venv", plan.folder], teller(report, "venv"), plan.temporary)
+    with suppress(Fault):
+        _pip(interpreter, plan, ["--retries", "1", "--timeout", "15", PIP], report, "venv")
+    download_options.cache_clear()
 
 
 def _prove(plan: Plan, report: Report) -> None:
@@ -248,7 +256,7 @@ def _pip(interpreter: Path, plan: Plan, arguments: Sequence[str], report: Report
     # The locks name every package but a card's libraries, so pip need not, and must not, look for more.
     alone = [] if needs else ["--no-deps"]
     run_tool(
-        [interpreter, "-m", "pip", "install", *alone, *PIP_OPTIONS, progress_option(interpreter), *offline, *arguments],
+        [interpreter, "-m", "pip", "install", *alone, *PIP_OPTIONS, *download_options(interpreter), *offline, *arguments],
         teller(report, phase),
         plan.temporary,
     )

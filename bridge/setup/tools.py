@@ -17,19 +17,26 @@ from ..faults import Fault
 Report = Callable[[str, float, str], None]  # phase, share of the whole 0..1, what is done right now
 SHARES = {"venv": (0.0, 0.04), "torch": (0.04, 0.45), "packages": (0.45, 0.88), "backend": (0.88, 0.92), "proof": (0.92, 1.0)}
 PIP_OPTIONS = ("--no-input", "--prefer-binary", "--no-compile", "--disable-pip-version-check")
-_RAW_PROGRESS = (24, 1)  # the first pip that tells bytes as lines of text
+PIP = "pip==25.3"  # goes on with downloads that are cut off, and tells how far they are; what Blender's Python brings does neither
+_RAW_PROGRESS, _RESUME = (24, 1), (25, 1)  # the first pips that tell bytes as lines of text, and that go on with a file
 _NETWORK = re.compile(r"NewConnectionError|ConnectionError|Temporary failure|timed? ?out|ProxyError|SSLError|getaddrinfo", re.IGNORECASE)
 
 
 @lru_cache(maxsize=8)
-def progress_option(interpreter: Path) -> str:
-    """How that environment's pip is asked for progress that a program can read."""
+def download_options(interpreter: Path) -> tuple[str, ...]:
+    """How that environment's pip is asked for progress that a program can read, and to go on with what is cut off."""
     try:
         asked = subprocess.run([str(interpreter), "-m", "pip", "--version"], capture_output=True, text=True, env=child_environment())
         version = tuple(int(number) for number in asked.stdout.split()[1].split(".")[:2])
     except (OSError, ValueError, IndexError):
         version = (0, 0)
-    return "--progress-bar=raw" if version >= _RAW_PROGRESS else "--progress-bar=off"
+    return options_of_pip(version)
+
+
+def options_of_pip(version: tuple[int, ...]) -> tuple[str, ...]:
+    """Of ``download_options``, what a pip of this version understands."""
+    progress = "--progress-bar=raw" if version >= _RAW_PROGRESS else "--progress-bar=off"
+    return (progress, "--resume-retries=20") if version >= _RESUME else (progress,)
 
 
 def teller(report: Report, phase: str) -> Callable[[str], None]:

@@ -22,7 +22,7 @@ import pytest
 
 from bridge import paths
 from bridge.faults import Fault
-from bridge.setup import claim, extras, hardware, install, plan
+from bridge.setup import claim, extras, hardware, install, plan, tools
 from bridge.setup.child import SetupProcess
 from tests.bridge.wheels import make_release, make_wheel
 from tests.process.backends import ROOT, is_gone, wait_until
@@ -317,6 +317,13 @@ def test_the_build_fits_the_card_and_its_driver(found: hardware.Hardware, build:
     if sys.platform == "linux":  # the wheels for cards leave the cards' libraries to packages of their own
         assert [hardware.needs_more(chosen, words) for words in sources][0] == (chosen not in ("cpu", "mps"))
         assert hardware.needs_more("cpu", ["torch==2.13.0"]) and not hardware.needs_more("cpu", ["torch==2.13.0+cpu"])
+
+
+def test_pips_are_asked_for_what_they_can() -> None:
+    assert tools.options_of_pip((23, 2)) == ("--progress-bar=off",)
+    assert tools.options_of_pip((24, 2)) == ("--progress-bar=raw",)
+    assert tools.options_of_pip((25, 3)) == ("--progress-bar=raw", "--resume-retries=20")
+    assert tools.download_options(Path("/no/python")) == ("--progress-bar=off",)
 
 
 class Mirror(BaseHTTPRequestHandler):
