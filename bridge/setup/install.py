@@ -109,6 +109,8 @@ def _make(plan: Plan, report: Report) -> None:
 def _make_environment(plan: Plan, interpreter: Path, report: Report) -> None:
     """An empty environment, with a newer pip than Blender's Python brings, if it is to be had: the old one does as well, but says less."""
     run_tool([plan.python, "-m", "venv", plan.folder], teller(report, "venv"), plan.temporary)
+    if plan.source is not None and not any(plan.source.glob("pip-*.whl")):
+        return
     with suppress(Fault):
         _pip(interpreter, plan, ["--retries", "1", "--timeout", "15", PIP], report, "venv")
     download_options.cache_clear()
