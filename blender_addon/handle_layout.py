@@ -56,7 +56,8 @@ def handles(rest: Points) -> tuple[Handle, ...]:
 def _anchored(sketch: _Sketch, rest: Points) -> Handle:
     """Beside the landmark that goes along most; among equals the nearest."""
     place = np.float32(sketch.place)
-    anchor = min(sketch.weights, key=lambda point: (-round(sketch.weights[point], 2), float(np.hypot(*(rest[point] - place)))))
+    weights = sketch.weights or dict.fromkeys(range(len(rest)), 0.0)  # a face laid out like none, of which it moves nothing
+    anchor = min(weights, key=lambda point: (-round(weights[point], 2), float(np.hypot(*(rest[point] - place)))))
     aside = place - rest[anchor]
     return Handle(sketch.name, sketch.region, sketch.place, sketch.weights, anchor, (float(aside[0]), float(aside[1])))
 

@@ -122,3 +122,11 @@ def test_rings_go_with_the_face(addon, tmp_path):
     chin = addon.actors.rest_landmarks(actor)[addon.bridge.landmarks.CHIN]
     bpy.ops.autter.place_landmark(bone=names[addon.bridge.landmarks.CHIN], x=float(chin[0]), y=float(chin[1]) + 20)
     assert np.allclose(tuple(actor.pose.bones["Handle Jaw"].custom_shape_translation), before, atol=0.05)
+
+
+def test_a_face_laid_out_like_none_has_handles_too(addon):
+    """Landmarks that a person dragged anywhere: no handle fails, some move nothing."""
+    for seed in range(20):
+        rest = np.random.default_rng(seed).uniform(-1, 1, (162, 2)).astype(np.float32)
+        found = addon.handle_layout.handles(rest if seed else np.zeros_like(rest))
+        assert len(found) == len(addon.handle_layout.HANDLE_NAMES) and all(np.isfinite(handle.aside).all() for handle in found)
