@@ -118,7 +118,7 @@ def name_of(plan: Plan) -> str:
 def own_python() -> Path:
     """The Python that environments are made with: Blender's own, or the one that runs this. Raises Fault ``setup-python``."""
     if sys.version_info[:2] not in PYTHONS:
-        hint = "Use Blender 4.2 or later, or choose a Python 3.11, 3.12 or 3.13."
+        hint = "Use Blender as blender.org offers it, 4.2 to 5.2, or choose a Python 3.11, 3.12 or 3.13 in the preferences."
         raise Fault("setup-python", f"Python {sys.version_info[0]}.{sys.version_info[1]} cannot run the backend.", hint)
     base = Path(getattr(sys, "_base_executable", "") or sys.executable)
     for candidate in (base, Path(sys.executable)):
