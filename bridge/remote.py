@@ -76,7 +76,7 @@ class RemoteSession(Session):
         self._renders: dict[int, Message] = {}  # as asked, with paths of this computer
         self._results: dict[int, Message] = {}
         self._downloads: dict[int, Download] = {}
-        self._told = 0.0
+        self._told, self._phase = 0.0, (0, "")
         super().__init__([], {}, None)
 
     def stop(self) -> None:
@@ -283,8 +283,9 @@ class RemoteSession(Session):
 
     def _progress(self, job: int, done: int, total: int, phase: str) -> None:
         now = time.monotonic()
-        if now - self._told >= PROGRESS_SECONDS or done == total:
-            self._told = now
+        # A new phase is always told: what comes right after another may else be over before it is heard of.
+        if now - self._told >= PROGRESS_SECONDS or done == total or (job, phase) != self._phase:
+            self._told, self._phase = now, (job, phase)
             self.arrivals.put(Message("progress", job, {"done": done, "total": total, "eta_s": None, "phase": phase}))
 
 
