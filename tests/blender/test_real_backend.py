@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +115,14 @@ def test_a_killed_backend_is_said_and_replaced(addon, tmp_path, monkeypatch):
     client = addon.backend_link.current_client()
     pids: list[int] = []
     while not pids:
+        time.sleep(0.05)  # a backend has to answer everything that it is asked, however often
         for event in client.poll():
             pids += [event.header["pid"]] if event.kind == "status" and "pid" in event.header else []
         client.request_status()
     bpy.ops.autter.new_actor(filepath=str(portrait))
     job = next(iter(addon.backend_link.book.open.values()))
     while not job.started:  # one that only waits would be sent again to the next backend
+        time.sleep(0.001)
         addon.backend_link.poll()
     os.kill(pids[0], signal.SIGKILL)
     with pytest.raises(addon.bridge.faults.Fault) as caught:
