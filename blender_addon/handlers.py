@@ -50,8 +50,8 @@ def after_change(*_: Any) -> None:
 @persistent
 def before_exit(*_: Any) -> None:
     """The backend goes with Blender, and the names that it spoke for."""
-    backend_link.close()
     reservations.release_all()
+    backend_link.close()
 
 
 def before_disable() -> None:

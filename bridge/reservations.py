@@ -53,6 +53,13 @@ def remove_forgotten(folder: Path) -> None:
                     marker.unlink()
 
 
+def is_held_by(folder: Path, pid: int) -> bool:
+    """Whether the program of that number on this computer speaks for a name in ``folder``."""
+    with suppress(OSError, ValueError):
+        return any(_owner(marker) == pid for marker in folder.glob(".*.reserved"))
+    return False
+
+
 def release_all() -> None:
     """Gives back every name that this program spoke for."""
     for marker in list(_ours):
@@ -70,11 +77,17 @@ def _remove(marker: Path) -> None:
             marker.unlink()
 
 
+def _owner(marker: Path) -> int | None:
+    """The number of the program on this computer that holds a reservation; None for another computer's. Raises OSError, ValueError."""
+    where, _, number = marker.read_text(encoding="ascii").strip().partition(" ")
+    return int(number) if is_here(where) and number.isdigit() else None
+
+
 def _is_forgotten(marker: Path) -> bool:
     try:
-        where, _, number = marker.read_text(encoding="ascii").strip().partition(" ")
-        if is_here(where) and number.isdigit():
-            return int(number) == os.getpid() or not runs(int(number))  # ours would be among ours: a former program's number
+        owner = _owner(marker)
+        if owner is not None:
+            return owner == os.getpid() or not runs(owner)  # ours would be among ours: a former program's number
         return time.time() - marker.stat().st_mtime > _FORGOTTEN_SECONDS
     except FileNotFoundError:
         return True

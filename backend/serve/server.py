@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +33,7 @@ from .work import LogTail, run_jobs
 MOST_CLIENTS = 16
 JOB_STOP_SECONDS = 3.0  # what a running job gets to notice its cancellation and remove its half-written file
 EXIT_SECONDS = 8.0
+PARENT_END_SECONDS = 0.5  # a program that is killed closes its pipes a moment before it is gone
 WARM_UP_SECONDS = 1.0
 IDLE_VARIABLE, IDLE_SECONDS = "AUTTER_IDLE_SECONDS", 600.0  # without a job for so long, the models' memory is given back
 LOG_LEVEL_VARIABLE = "AUTTER_LOG_LEVEL"
@@ -169,6 +171,7 @@ def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False, 
     logging.basicConfig(
         stream=sys.stderr, level=level if isinstance(level, int) else logging.INFO, format="%(asctime)s %(name)s %(message)s"
     )
+    parent = os.getppid()
     by_hand = not parent_watch or sys.stdin is None or sys.stdin.isatty()
     token = secrets.token_hex(32) if by_hand else _given_token()
     server = Server(runner, token, tcp=tcp, files_travel=files_travel, port=port)
@@ -185,17 +188,20 @@ def serve_with(runner: Runner, *, parent_watch: bool = True, tcp: bool = False, 
         log.info("on the computer with Blender: ssh -N -L %s:%s USER@%s", end, end, platform.node() or "THIS-COMPUTER")
     server.wait()
     lifeline.limit_ending(EXIT_SECONDS)
-    _leave_nothing()
+    _leave_nothing(parent)
     logging.shutdown()
     with suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(0)  # threads of native libraries and a job that does not stop must not keep the process alive
 
 
-def _leave_nothing() -> None:
+def _leave_nothing(parent: int) -> None:
     """A job that did not heed its cancellation in time leaves no half-written file, nor a Blender that was killed its movie's name."""
     half_written.remove_own()
+    ends = time.monotonic() + PARENT_END_SECONDS
     for folder in half_written.own_folders():
+        while half_written.runs(parent) and reservations.is_held_by(folder, parent) and time.monotonic() < ends:
+            time.sleep(0.01)
         reservations.remove_forgotten(folder)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from bridge import reservations
 from bridge.half_written import place_of_this_process
-from bridge.reservations import release, release_all, reserve
+from bridge.reservations import is_held_by, release, release_all, reserve
 
 pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,12 +44,15 @@ def test_two_programs_never_have_the_same_name(tmp_path: Path) -> None:
     programs = [another(tmp_path) for _ in range(3)]
     (tmp_path / "go").touch()
     theirs = [set(map(int, program.stdout.readline().split())) for program in programs]
+    assert all(is_held_by(tmp_path, program.pid) == bool(names) for program, names in zip(programs, theirs, strict=True))
     assert sorted(number for numbers in theirs for number in numbers) == list(range(60))
     assert not reserve(tmp_path / "take007.mp4")
     for program in programs:
         program.kill()
         program.communicate()
+        assert not is_held_by(tmp_path, os.getpid())
     assert reserve(tmp_path / "take007.mp4"), "a killed program keeps its names"
+    assert is_held_by(tmp_path, os.getpid()) and not is_held_by(tmp_path / "no folder", os.getpid())
     release_all()
     assert not (tmp_path / ".take007.mp4.reserved").exists() and (tmp_path / ".take008.mp4.reserved").exists()
 

@@ -230,30 +230,39 @@ from pathlib import Path
 from bridge.reservations import reserve
 from tests.bridge.shots import plain_shot, plain_track
 from tests.process.backends import backend_pid, gather, slow_client
-client, movie = slow_client(Path(sys.argv[1])), Path(sys.argv[2])
+client, movie, kind = slow_client(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
 assert reserve(movie)
-pid = backend_pid(client, client.render(plain_shot("stuck"), plain_track(), movie))
+pid = backend_pid(client, client.render(plain_shot(kind), plain_track(), movie))
 gather(client, lambda _: bool(list(movie.parent.glob(".*.partial"))))
+gather(client, lambda events: kind == "film" or any(event.header.get("done", 0) >= 150 for event in events))
+time.sleep(0.0 if kind == "film" else 1.0)  # the remaining fifty frames
 print(pid, flush=True)
 time.sleep(600)
 """
 
 
-def test_blender_is_killed_in_the_middle_of_a_movie_that_takes_its_time(tmp_path: Path) -> None:
-    """The renderer does not look up before the backend must go: the backend takes the half-written movie along all the same."""
+@pytest.mark.parametrize("kind", ["film", "stuck"])
+def test_blender_is_killed_in_the_middle_of_a_movie(kind: str, tmp_path: Path) -> None:
+    """The backend takes the half-written movie along, and the movie's name that Blender can no longer give back.
+
+    ``film``: it ends within the moment that it takes Blender to die. ``stuck``: its renderer does not look up before it must go.
+    """
     takes = tmp_path / "takes"
     takes.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", FILMER, str(tmp_path), str(takes / "movie.mp4")]
+    command = [sys.executable, "-c", FILMER, str(tmp_path), str(takes / "movie.mp4"), kind]
     blender = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert blender.stdout
     pid = int(blender.stdout.readline())
     assert len(list(takes.iterdir())) == 2, "this test is about a movie under way and its name"
+    killed = time.monotonic()
     blender.kill()
     wait_until(lambda: is_gone(pid))
-    assert not list(takes.iterdir())
+    took = time.monotonic() - killed
     blender.wait()
     blender.stdout.close()
+    assert not list(takes.iterdir())
+    assert kind == "film" or took > 2.0, "the renderer was to be stuck"
 
 
 def test_the_disk_becomes_full_in_the_middle_of_a_movie(make_client: Maker, tmp_path: Path) -> None:
