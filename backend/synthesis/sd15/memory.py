@@ -24,6 +24,9 @@ _DENOISER_FRAME, _POSE_FRAME, _DECODER_FRAME, _TINY_DECODER_FRAME = 69e6, 63e6, 
 _ENCODER_PICTURE = 430e6  # the portrait through the encoder and the reference network, once
 _BASE = 700e6  # what the graphics driver and its libraries take for themselves
 _MARGIN = 1.15  # blocks that the allocator cannot fill
+# On a card the allocator keeps more than is alive, and convolutions take room to work in. From the peaks of "draft" and "standard" of
+# AniPortrait in bfloat16 on an NVIDIA H200 (6.27 and 9.09 GB, the driver's share not counted), which differ in their activations only.
+_CARD_WEIGHTS_MARGIN, _CARD_ACTIVATIONS_MARGIN = 1.1, 1.72
 _LAYER_SHARE = 0.05  # of the denoiser's weights that are on the card at a time when they come layer by layer; the largest is 2.2 %
 _FULL_SAYINGS = ("out of memory", "can't allocate memory", "alloc_failed", "allocation_failed", "failed to allocate")
 _PUBLISHED_BYTES = 4  # a weight in the published .pth files
@@ -89,20 +92,28 @@ def needed(sizes: Sizes, settings: Sd15Settings, plan: Plan, itemsize: int, chan
     sampling = (_DENOISER_FRAME * rows * settings.window) * scale
     posing = _POSE_FRAME * settings.window * scale
     encoding = _ENCODER_PICTURE * scale
-    bank_time = sizes.reference + sizes.image_encoder + sizes.vae + encoding
+    bank_weights = sizes.reference + sizes.image_encoder + sizes.vae
     if plan.offload == "none":
-        peak = sizes.denoiser + sizes.pose + sizes.vae + sizes.tiny_decoder + max(sampling, decoding, posing)
+        loaded = sizes.denoiser + sizes.pose + sizes.vae + sizes.tiny_decoder
+        moments = [(loaded, max(sampling, decoding, posing))]
     else:
         denoiser = sizes.denoiser * (_LAYER_SHARE if plan.offload == "layers" else 1)
-        bank_time = max(sizes.reference, sizes.image_encoder, sizes.vae) + encoding
-        peak = max(denoiser + sampling, sizes.vae + decoding, sizes.pose + posing)
-    return int(max(peak, bank_time) * _MARGIN + (_BASE if card else 0))
+        bank_weights = max(sizes.reference, sizes.image_encoder, sizes.vae)
+        moments = [(denoiser, sampling), (sizes.vae, decoding), (sizes.pose, posing)]
+    return int(max(_taken(*moment, card) for moment in [*moments, (bank_weights, encoding)]) + (_BASE if card else 0))
 
 
 def reference_bytes(files: Mapping[str, Path], itemsize: int) -> int:
     """Bytes that making a portrait's bank takes beside whatever is loaded."""
     sizes = weights_bytes(files, itemsize)
-    return int((sizes.reference + sizes.image_encoder + sizes.vae + _ENCODER_PICTURE * itemsize / 2) * _MARGIN)
+    return int(_taken(sizes.reference + sizes.image_encoder + sizes.vae, _ENCODER_PICTURE * itemsize / 2, True))
+
+
+def _taken(weights: float, activations: float, card: bool) -> float:
+    """What so many bytes of weights and activations take of a device's memory."""
+    if card:
+        return weights * _CARD_WEIGHTS_MARGIN + activations * _CARD_ACTIVATIONS_MARGIN
+    return (weights + activations) * _MARGIN
 
 
 def is_full(error: BaseException) -> bool:
