@@ -24,6 +24,7 @@ from backend.training.small.loop import Trainer  # noqa: E402
 from backend.training.small.losses import stack_pairs  # noqa: E402
 from backend.training.small.pairs import PairSampler, nearest_row  # noqa: E402
 from backend.training.small.perceptual import PerceptualDistance  # noqa: E402
+from bridge.faults import Fault  # noqa: E402
 
 
 def random_mobilenet() -> dict[str, object]:
@@ -109,6 +110,14 @@ def test_late_terms_join_when_their_time_comes(tmp_path: Path, monkeypatch: pyte
         trainer.seconds = share * 6000
         names.append(set(trainer.step()))
     assert names[1] - names[0] == {"perceptual"} and names[2] - names[1] == {"adversarial", "matching"}
+
+
+def test_a_missing_file_of_a_late_term_ends_a_run_at_its_start(tmp_path: Path) -> None:
+    config = replace(tiny_config(), perceptual_from=0.5)
+    trainer = Trainer(config, [drawn_clip("one")], tmp_path, report=lambda _: None, imagenet=tmp_path / "imagenet-features.safetensors")
+    with pytest.raises(Fault) as caught:
+        trainer.run()
+    assert caught.value.code == "data-missing" and trainer.steps == 0
 
 
 def test_pairs_that_hardly_move_are_neighbours() -> None:

@@ -85,10 +85,10 @@ def card_config() -> TrainingConfig:
         warm_up_steps=300,
         perceptual_from=0.3,
         adversarial_from=0.75,
-        keep_at=(0.74,),
+        keep_at=(0.25, 0.5, 0.74),
         ema=0.9993,
         log_every=200,
-        save_every_minutes=1000.0,
+        save_every_minutes=2.0,
         validate_every_minutes=2.0,
         validation_pairs=24,
     )

@@ -16,7 +16,7 @@ _DISCRIMINATOR_RATE = 4e-4
 
 
 class Critics:
-    """Made at the start of a run; loads nothing before it is needed. A discriminator is learned anew after every resume."""
+    """Made at the start of a run. A discriminator is learned anew after every resume."""
 
     def __init__(self, config: TrainingConfig, device: str, imagenet: Path | None = None) -> None:
         """``imagenet``: safetensors with the features' weights, those of the installed package by default."""
@@ -24,12 +24,17 @@ class Critics:
         self._perceptual: PerceptualDistance | None = None
         self._adversary: Adversary | None = None
 
+    def load(self) -> None:
+        """Loads what will be needed, so that a missing file ends a run at its start. Raises Fault ``package-missing``, ``data-missing``."""
+        if self._perceptual is None and self.config.perceptual_from < 1:
+            self._perceptual = PerceptualDistance(imagenet_state(self.imagenet)).to(self.device)
+
     def terms(self, prediction: Prediction, batch: Batch, share: float) -> dict[str, Tensor]:
-        """Weighted terms of the loss beyond the plain ones, at ``share`` (0..1) of the run. Raises Fault ``package-missing``."""
+        """Weighted terms of the loss beyond the plain ones, at ``share`` (0..1) of the run. Raises as ``load``."""
         weights, terms = self.config.losses, {}
         if share >= self.config.perceptual_from:
-            if self._perceptual is None:
-                self._perceptual = PerceptualDistance(imagenet_state(self.imagenet)).to(self.device)
+            self.load()
+            assert self._perceptual is not None
             # Half of a batch: over many steps as good, and half the time.
             count = max(len(batch.target) // 2, 1)
             distance = self._perceptual(prediction.picture[:count], batch.target[:count], batch.importance[:count])

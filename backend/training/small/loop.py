@@ -88,6 +88,7 @@ class Trainer:
 
     def run(self) -> dict[str, Any]:
         """Trains to the end of the run and returns the last validation."""
+        self.critics.load()
         saved = validated = last = self.seconds
         self._clock = time.monotonic()
         while self.share < 1:

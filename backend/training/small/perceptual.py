@@ -35,11 +35,13 @@ def imagenet_weights() -> Path:
 def imagenet_state(stored: Path | None = None) -> dict[str, Tensor]:
     """The tensors of the layers used, in torchvision's naming: of a safetensors file, by default of the installed package.
 
-    Raises Fault ``package-missing``.
+    Raises Fault ``package-missing`` or ``data-missing``.
     """
     if stored is not None:
         from safetensors.torch import load_file
 
+        if not stored.is_file():
+            raise Fault("data-missing", f"{stored.parent} holds no {stored.name}.", "Make the pack anew with `train small --pack`.")
         return load_file(str(stored))
     state: dict[str, Tensor] = torch.load(imagenet_weights(), map_location="cpu", weights_only=True)
     used = tuple(f"features.{index}." for index in range(len(_STRIDES)))
