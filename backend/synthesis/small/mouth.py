@@ -78,6 +78,15 @@ class _Face:
         return (offset @ self.across / square).astype(np.float32), (offset @ self.down / square).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Patch:
+    """``window`` of the picture, ``weight`` (1, h, w) of the interior there, and its ``colour`` (3, h, w) -1..1."""
+
+    window: Window
+    weight: Array
+    colour: Array
+
+
 class MouthInterior:
     """Draws into the frames of one shot."""
 
@@ -89,20 +98,24 @@ class MouthInterior:
 
     def __call__(self, picture: Array, points: Array) -> Array:
         """The picture (3, s, s) float32 -1..1 with the interior mixed in where the lips at ``points`` (162, 2) have newly parted."""
+        patch = self.patch(points, picture.shape[-1])
+        if patch is None:
+            return picture
+        mixed = picture.copy()
+        place = (slice(None), *patch.window)
+        mixed[place] = picture[place] * (1 - patch.weight) + patch.colour * patch.weight
+        return mixed
+
+    def patch(self, points: Array, side: int) -> Patch | None:
+        """What is to be mixed into a picture of ``side`` pixels; None where nothing is."""
         gap = _gap(points)
         new = np.clip(_EAGER * (gap - self.gap) / max(gap, 1e-4), 0, 1) * np.clip((gap - _FIRST_GAP) / (_FULL_GAP - _FIRST_GAP), 0, 1)
         share = self.strength * float(new * _mixed(gap))
         if share < 0.01:
-            return picture
-        side = picture.shape[-1]
+            return None
         window = _window(points, side)
         opening, colour = self._interior(points, gap, side, window)
-        rows, columns = window
-        weight = (opening * share).transpose(2, 0, 1)
-        mixed = picture.copy()
-        signed = (colour / np.float32(127.5) - 1).transpose(2, 0, 1)
-        mixed[:, rows, columns] = picture[:, rows, columns] * (1 - weight) + signed * weight
-        return mixed
+        return Patch(window, (opening * share).transpose(2, 0, 1), (colour / np.float32(127.5) - 1).transpose(2, 0, 1))
 
     def _interior(self, points: Array, gap: float, side: int, window: Window) -> tuple[Array, Array]:
         """Opening (h, w, 1) 0..1 and the colours (h, w, 3) 0..255 behind it."""
@@ -115,15 +128,18 @@ class MouthInterior:
         upper_edge = max(resting + _UPPER_EDGE, float(face.local(points[LIP_INNER_UPPER])[1]) + shown)
         lip = float(face.local(points[LIP_INNER_LOWER])[1])
         lower_edge = max(resting + _LOWER_EDGE + _JAW_SHARE * max(face.chin - self.rest.chin, 0.0), lip - _LOWER_SHOWN)
-        colour = np.broadcast_to(_DARK, (*x.shape, 3))
-        colour = _over(colour, *_tongue(x, y, lower_edge, lower_edge - upper_edge))
-        lower = teeth.sampled(teeth.row(False), x, y - lower_edge, False)
-        colour = _over(colour, lower[..., :3] * _ENAMEL * np.float32(0.9), lower[..., 3:])
-        upper = teeth.sampled(teeth.row(True), x, y - upper_edge, True)
-        colour = _over(colour, upper[..., :3] * _ENAMEL, upper[..., 3:])
+        tongue, tongue_cover = _tongue(x, y, lower_edge, lower_edge - upper_edge)
+        *lower, lower_cover = cv2.split(teeth.sampled(teeth.row(False), x, y - lower_edge, False))
+        *upper, upper_cover = cv2.split(teeth.sampled(teeth.row(True), x, y - upper_edge, True))
         unit = float(np.linalg.norm(face.across)) * side * _FINE
-        lit = np.clip(0.8 + 2.2 * gap, 0, 1.05) * _openness(opening, unit)
-        large = np.concatenate([opening[..., None], colour * lit[..., None] * self.light], -1).astype(np.float32)
+        lit = np.float32(np.clip(0.8 + 2.2 * gap, 0, 1.05)) * _openness(opening, unit)
+        planes = []  # colour by colour: a few times faster than triples
+        for channel, (dark, red, enamel, light) in enumerate(zip(_DARK, _TONGUE, _ENAMEL, self.light, strict=True)):
+            colour = _over(dark, red * tongue, tongue_cover)
+            colour = _over(colour, lower[channel] * enamel * np.float32(0.9), lower_cover)
+            colour = _over(colour, upper[channel] * enamel, upper_cover)
+            planes.append(colour * lit * light)
+        large = cv2.merge([opening, *planes])
         small = cv2.resize(large, (window[1].stop - window[1].start, window[0].stop - window[0].start), interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), 0.6 * side / 256)
         return small[..., :1], small[..., 1:]
@@ -151,20 +167,19 @@ def _filled(points: Array, regions: tuple[str, ...], side: int) -> NDArray[np.bo
 
 
 def _tongue(x: Array, y: Array, lower_edge: float, room: float) -> tuple[Array, Array]:
-    """Colour and cover of the tongue: a low hill behind the lower teeth, seen once the rows are well apart."""
+    """Light on the tongue and its cover (h, w): a low hill behind the lower teeth, seen once the rows are well apart."""
     hill = lower_edge - 0.022 - 0.32 * max(room, 0.0) + 1.3 * x * x
     cover = np.clip((y - hill) / 0.03, 0, 1) * np.clip(room / 0.08, 0, 1)
     shine = 0.7 + 0.3 * np.clip((y - hill) / 0.06, 0, 1) - 0.15 * np.exp(-np.square(x / 0.012))
-    return np.asarray(_TONGUE * shine[..., None], np.float32), cover[..., None].astype(np.float32)
+    return shine.astype(np.float32), cover.astype(np.float32)
 
 
 def _openness(opening: Array, unit: float) -> Array:
     """How much light gets to each place: less near the lips, least under the upper one, which stands out."""
     reach = max(0.022 * unit, 0.5)
     near = cv2.GaussianBlur(opening, (0, 0), reach)
-    under = cv2.GaussianBlur(opening, (0, 0), reach)
     fall = max(round(0.03 * unit), 1)
-    under = np.concatenate([np.zeros_like(under[:fall]), under[:-fall]]) if fall < len(under) else under
+    under = np.concatenate([np.zeros_like(near[:fall]), near[:-fall]]) if fall < len(near) else near
     return np.asarray(0.4 + 0.3 * np.clip((near - 0.4) / 0.5, 0, 1) + 0.3 * np.clip((under - 0.1) / 0.5, 0, 1), np.float32)
 
 
@@ -194,7 +209,7 @@ def _window(points: Array, side: int) -> Window:
     return slice(int(top), max(int(bottom), int(top) + 1)), slice(int(left), max(int(right), int(left) + 1))
 
 
-def _over(ground: Array, colour: Array, cover: Array) -> Array:
+def _over(ground: Array | np.float32, colour: Array, cover: Array) -> Array:
     return ground * (1 - cover) + colour * cover
 
 

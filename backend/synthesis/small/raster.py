@@ -32,12 +32,17 @@ def landmark_raster(points: NDArray[np.float32], side: int) -> NDArray[np.uint8]
 
 def face_gate(points: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """(side, side) float32: 1 on the face and a tenth of the crop round it, soft, 0 on the background, which is to stand still."""
+    return np.asarray(cv2.resize(small_gate(points), (side, side)), np.float32)
+
+
+def small_gate(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``face_gate`` (64, 64) before it is enlarged."""
     small = 64
     face = np.zeros((small, small), np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(np.rint(points * small - 0.5).astype(np.int32)), 1)
     reach = round(_GATE_REACH * small)
     grown = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
-    return np.asarray(cv2.resize(cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 1.5), (side, side)), np.float32)
+    return np.asarray(cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 1.5), np.float32)
 
 
 def _eyes(places: NDArray[np.int32], side: int) -> NDArray[np.uint8]:

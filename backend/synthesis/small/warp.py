@@ -33,7 +33,9 @@ LANDMARK_SOFTNESS, OUTLINE_SOFTNESS = 0.3, 0.6
 SMALLEST_DETERMINANT, LARGEST_DETERMINANT = 0.02, 16.0
 LARGEST_FOLDED_SHARE = 0.02  # of the nodes; beyond it the whole motion fades towards a rigid one
 FADE = 0.85
-_CHUNK = 256  # rows of the kernel matrix that stay in a core's cache; three times as fast as the whole at once
+# Rows of the kernel matrix that stay in a core's cache, three times as fast as the whole at once; and few enough for OpenBLAS to see no
+# work for several threads in them, whose start costs more than it saves.
+_CHUNK = 192
 _EDGE = cv2.BORDER_REPLICATE
 
 
@@ -64,9 +66,9 @@ def landmark_warp(
     """
     row, column, rows, columns = window or (0, 0, GRID, GRID)
     nodes = node_centres(row, column, rows, columns)
-    rigid = _similarity_displacement(frame, portrait, nodes)
+    rigid = _similarity_displacement(similarity(frame, portrait), nodes)
     start, goal, softness = led_points(portrait, frame) if led else (portrait, frame, np.zeros(len(portrait), np.float32))
-    spline = _spline_displacement(goal, start, softness, nodes)
+    spline = _spline_displacement(*spline_weights(goal, start, softness), nodes)
     bend = spline - rigid
     kept = 1.0
     field = spline
@@ -125,9 +127,11 @@ def _landmark_softness() -> NDArray[np.float32]:
     return softness
 
 
-def _spline_displacement(
-    source: NDArray[np.float32], target: NDArray[np.float32], softness: NDArray[np.float32], nodes: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def spline_weights(
+    source: NDArray[np.float32], target: NDArray[np.float32], softness: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The spline that takes points ``source`` (n, 2) to ``target`` (n, 2) and leaves the border: its centres (k, 2), the points and the
+    anchors, and its weights (k + 3, 2), those of the centres and of the affine part. ``softness``: (n,) 0 firmly to 1 not at all."""
     fixed = anchors()
     centres = np.concatenate([source, fixed]).astype(np.float64)
     values = np.concatenate([target - source, np.zeros_like(fixed)]).astype(np.float64)
@@ -138,11 +142,15 @@ def _spline_displacement(
     system[:count, :count] = _kernel(_squared_distances(centres, centres)) + np.diag(_regularisation(softness, len(fixed)))
     system[:count, count:], system[count:, :count] = affine, affine.T
     weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))])).astype(np.float32)
-    flat, places = nodes.reshape(-1, 2), centres.astype(np.float32)
+    return centres.astype(np.float32), weights
+
+
+def _spline_displacement(centres: NDArray[np.float32], weights: NDArray[np.float32], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+    count, flat = len(centres), nodes.reshape(-1, 2)
     bent = np.empty_like(flat)
     for start in range(0, len(flat), _CHUNK):
         part = slice(start, start + _CHUNK)
-        bent[part] = _kernel(_squared_distances(flat[part], places)) @ weights[:count]
+        bent[part] = _kernel(_squared_distances(flat[part], centres)) @ weights[:count]
     return (bent + weights[count] + (flat - np.float32(0.5)) @ weights[count + 1 :]).reshape(nodes.shape)
 
 
@@ -168,15 +176,20 @@ def _kernel(squared: NDArray) -> NDArray:
     return logarithm
 
 
-def _similarity_displacement(source: NDArray[np.float32], target: NDArray[np.float32], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Displacement of the best rotation, scale and shift, fading to nothing at the border as the anchors ask."""
+def similarity(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The best rotation, scale and shift from points ``source`` (n, 2) to ``target`` (n, 2): (4, 2), the matrix that stands right of a
+    place, and both middles."""
     middle_source, middle_target = np.asarray(source.mean(0)), np.asarray(target.mean(0))
     a: NDArray = (source - middle_source).T
     b: NDArray = (target - middle_target).T
     norm = max(float((a * a).sum()), 1e-9)
     cosine, sine = float(np.sum(a * b)) / norm, float(np.sum(a[0] * b[1] - a[1] * b[0])) / norm
-    matrix = np.array([[cosine, -sine], [sine, cosine]], np.float32)
-    moved = (nodes - middle_source) @ matrix.T + middle_target - nodes
+    return np.array([[cosine, sine], [-sine, cosine], middle_source, middle_target], np.float32)
+
+
+def _similarity_displacement(motion: NDArray[np.float32], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Displacement of a ``similarity``, fading to nothing at the border as the anchors ask."""
+    moved = (nodes - motion[2]) @ motion[:2] + motion[3] - nodes
     border = np.minimum(np.minimum(nodes, 1 - nodes).min(-1, keepdims=True) * 5, 1)
     return (moved * border).astype(np.float32)
 
