@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOOR_FPS = 8.0  # at 256, 2 steps, two quiet processor cores
+_FRAMES, _FRAMES_ON_CARD = 24, 120
+_WARM_UP = 15  # frames after which a card has made chunks of every size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this stage."""
-    parser.add_argument("--frames", type=int, default=24, help="frames to render for each figure")
+    parser.add_argument("--frames", type=int, help=f"frames to render for each figure (default: {_FRAMES}, on a card {_FRAMES_ON_CARD})")
     parser.add_argument("--threads", type=int, help="processor threads, or frames at once beside a card (default: as a render does)")
     parser.add_argument(
         "--device", choices=["cpu", "cuda", "mps"], help="where the network runs (default: a graphics card if there is one)"
@@ -28,28 +30,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures and prints. Every figure includes warp, network and paste-back into a portrait of 1024 x 1024 pixels."""
     from backend.synthesis.small.render import render_frames
+    from backend.synthesis.small.runtime import MOST_TOGETHER
+
+    from .synthesis_device import device_part_times, first_picture
 
     runtime, device = _runtime(arguments)
     if arguments.memory:
         held = memory_over_shot(runtime, arguments.memory)
         print("MB held by minute of the shot: " + ", ".join(f"{minute:g}: {amount:.0f}" for minute, amount in held))
         return {"device": device, "memory": held}
-    portrait, points, track = synthetic_shot(1024, arguments.frames)
+    portrait, points, track = synthetic_shot(1024, arguments.frames or (_FRAMES_ON_CARD if runtime.whole_frames else _FRAMES))
     aus = np.zeros((len(track), 18), np.float32)
     table: dict[str, dict[str, float]] = {}
+    first: float | None = None
     for size in (256, 512):
         for steps in (1, 2, 4):
-            next(render_frames(portrait, points, track, aus, steps=steps, size=size, runtime=runtime, frame_count=1))  # what is done once
+            frames = partial(render_frames, portrait, points, track, aus, steps=steps, size=size, runtime=runtime)
+            for _ in frames(frame_count=_WARM_UP if runtime.whole_frames else 1):  # what is done once
+                pass
+            first = first or first_picture(frames)
             began = time.perf_counter()
-            count = sum(1 for _ in render_frames(portrait, points, track, aus, steps=steps, size=size, runtime=runtime))
+            count = sum(1 for _ in frames())
             table.setdefault(str(size), {})[str(steps)] = round(count / (time.perf_counter() - began), 2)
-    parts, apart = part_times(runtime), None if runtime.device == "cpu" else difference(runtime)
+    parts = device_part_times(runtime) if runtime.whole_frames else part_times(runtime)
+    apart = None if runtime.device == "cpu" else difference(runtime)
     _print(table, parts, device, apart)
+    together = MOST_TOGETHER if runtime.whole_frames else runtime.frames_at_once
+    print(f"the first picture comes after {first:g} ms; {together} frames are made at once")
     floor = {"floor_fps": FLOOR_FPS, "floor_met": table["256"]["2"] >= FLOOR_FPS}
     return {
         "device": device,
         "frames_at_once": runtime.frames_at_once,
+        "whole_frames": runtime.whole_frames,
         "fps": table,
+        "first_picture_ms": first,
         "milliseconds": parts,
         "off_the_processor": apart,
         **floor,
@@ -178,7 +192,7 @@ def _print(table: dict[str, dict[str, float]], parts: dict[str, float], device: 
     print(f"{'crop':>6}" + "".join(f"{steps + ' step' + ('s' if steps != '1' else ''):>10}" for steps in table["256"]))
     for size, row in table.items():
         print(f"{size:>6}" + "".join(f"{value:10.1f}" for value in row.values()))
-    print("milliseconds at 256: " + ", ".join(f"{name} {value:g}" for name, value in parts.items()))
+    print("milliseconds a frame at 256: " + ", ".join(f"{name} {value:g}" for name, value in parts.items()))
     network = [1000 / (parts["trunk, once a frame"] + parts[f"denoiser, {steps}"]) for steps in ("1 step", "2 steps", "4 steps")]
     print("the network alone, frames per second: " + ", ".join(f"{rate:.0f}" for rate in network) + " at 1, 2 and 4 steps")
     if apart is not None:

@@ -78,7 +78,7 @@ def test_sampling_at_once_is_sampling_step_by_step() -> None:
 @needs_card
 def test_the_card_gives_the_processors_numbers_in_several_threads() -> None:
     card, processor = TorchRuntime(device="cuda"), OnnxRuntime()
-    assert card._recorded  # as CUDA graphs
+    assert card.recorded()  # as CUDA graphs
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda seed: picture(card, seed), range(16)))
     for seed, one in enumerate(found):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -75,16 +76,23 @@ def node_places(places: Tensor, rows: int, columns: int) -> Tensor:
 def landmark_warps(points: SplinePoints, nodes: Tensor) -> tuple[Tensor, Tensor]:
     """Fields (n, 2, rows, columns), portrait place minus frame place, and determinants (n, 1, rows, columns) at ``nodes``
     (n, rows, columns, 2), crop coordinates; float32."""
-    rigid = _similarity(points.frame, points.portrait, nodes)
-    bend = _spline(points, nodes) - rigid
-    kept = torch.ones(len(nodes), 1, 1, 1, device=nodes.device)
+    rigid = similarity_displacements(_similarities(points.frame, points.portrait), nodes)
+    field, determinant, _ = faded_warps(rigid, _spline(points, nodes))
+    return field, determinant
+
+
+def faded_warps(rigid: Tensor, spline: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Fields and determinants as ``landmark_warps`` gives them, and the share of the motion kept (n,), see ``Warp``; from displacements
+    (n, rows, columns, 2) of the similarity and of the spline."""
+    bend = spline - rigid
+    kept = torch.ones(len(bend), 1, 1, 1, device=bend.device)
     for _ in range(_FADES):
         field, determinant = _unfolded((rigid + kept * bend).permute(0, 3, 1, 2))
         folded = (determinant < 0).float().mean((1, 2, 3), keepdim=True) > LARGEST_FOLDED_SHARE
         if not bool(folded.any()):
             break
         kept = torch.where(folded, kept * FADE, kept)
-    return field, determinant
+    return field, determinant, kept.flatten()
 
 
 def geometry_stacks(field: Tensor, determinant: Tensor) -> Tensor:
@@ -110,10 +118,15 @@ def _spline(points: SplinePoints, nodes: Tensor) -> Tensor:
     system[:, :known, :known] = _kernel(_squared_distances(centres, centres)) * used[:, :, None] * used[:, None, :] + own
     system[:, :known, known:], system[:, known:, :known] = affine, affine.transpose(1, 2)
     wanted = torch.cat([values * used[..., None], values.new_zeros(count, 3, 2)], 1)
-    weights = torch.linalg.solve(system, wanted).float()
-    flat = nodes.flatten(1, 2)
-    bent = _kernel(_squared_distances(flat, centres.float())) @ weights[:, :known]
-    return (bent + weights[:, known : known + 1] + (flat - 0.5) @ weights[:, known + 1 :]).view_as(nodes)
+    return spline_displacements(centres.float(), torch.linalg.solve(system, wanted).float(), nodes)
+
+
+def spline_displacements(centres: Tensor, weights: Tensor, nodes: Tensor) -> Tensor:
+    """(n, rows, columns, 2) float32 at ``nodes`` of splines with ``centres`` (n, k, 2) and ``weights`` (n, k + 3, 2), see
+    ``spline_weights``; worked out in their precision."""
+    known, flat = centres.shape[1], nodes.flatten(1, 2).to(centres.dtype)
+    bent = _kernel(_squared_distances(flat, centres)) @ weights[:, :known]
+    return (bent + weights[:, known : known + 1] + (flat - 0.5) @ weights[:, known + 1 :]).view_as(nodes).float()
 
 
 def _squared_distances(first: Tensor, second: Tensor) -> Tensor:
@@ -129,17 +142,22 @@ def _kernel(squared: Tensor) -> Tensor:
     return squared.log().mul_(squared).mul_(0.5)
 
 
-def _similarity(source: Tensor, target: Tensor, nodes: Tensor) -> Tensor:
-    """Displacement of the best rotation, scale and shift, fading to nothing at the border."""
+def _similarities(source: Tensor, target: Tensor) -> Tensor:
+    """(n, 4, 2) the best rotations, scales and shifts, as ``similarity`` gives one."""
     middle_source, middle_target = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
     a, b = source - middle_source, target - middle_target
     norm = a.square().sum((1, 2)).clamp(min=1e-9)
     cosine = (a * b).sum((1, 2)) / norm
     sine = (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(1) / norm
-    x, y = (nodes - middle_source[:, None]).unbind(-1)
-    cosine, sine = cosine[:, None, None], sine[:, None, None]
-    turned = torch.stack([cosine * x - sine * y, sine * x + cosine * y], -1)
-    moved = turned + middle_target[:, None] - nodes
+    matrix = torch.stack([cosine, sine, -sine, cosine], 1).view(-1, 2, 2)
+    return torch.cat([matrix, middle_source, middle_target], 1)
+
+
+def similarity_displacements(motions: Tensor, nodes: Tensor) -> Tensor:
+    """(n, rows, columns, 2) of ``motions`` (n, 4, 2), fading to nothing at the border."""
+    first, second, middle_source, middle_target = motions[:, :, None, None].unbind(1)
+    x, y = (nodes - middle_source).split(1, -1)
+    moved = x * first + y * second + middle_target - nodes
     border = (torch.minimum(nodes, 1 - nodes).amin(-1, keepdim=True) * 5).clamp(max=1)
     return moved * border
 
@@ -154,15 +172,23 @@ def _unfolded(field: Tensor) -> tuple[Tensor, Tensor]:
     determinant = _determinant(field)
     for _ in range(_SMOOTHINGS):
         bad = ((determinant < SMALLEST_DETERMINANT) | (determinant > LARGEST_DETERMINANT)).float()
-        near = _blurred(functional.max_pool2d(bad, 3, 1, 1))
-        field = torch.lerp(field, _blurred(field), near)
+        near = blurred(functional.max_pool2d(bad, 3, 1, 1))
+        field = torch.lerp(field, blurred(field), near)
         determinant = _determinant(field)
     return field, determinant
 
 
-def _blurred(maps: Tensor) -> Tensor:
-    weights = torch.tensor(_BLUR, device=maps.device, dtype=maps.dtype)
+def blurred(maps: Tensor) -> Tensor:
+    """Maps (n, c, h, w) under OpenCV's Gaussian of 5 x 5."""
+    weights = _blur_weights(maps.device, maps.dtype)
     channels = maps.shape[1]
     padded = functional.pad(maps, [2] * 4, mode="reflect")
     across = functional.conv2d(padded, weights.view(1, 1, 1, 5).expand(channels, 1, 1, 5), groups=channels)
     return functional.conv2d(across, weights.view(1, 1, 5, 1).expand(channels, 1, 5, 1), groups=channels)
+
+
+@lru_cache(maxsize=4)
+def _blur_weights(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Kept, for a card waits for all its work before it takes such a list of numbers; fit for training wherever it is made first."""
+    with torch.inference_mode(False):
+        return torch.tensor(_BLUR, device=device, dtype=dtype)

@@ -19,8 +19,9 @@ from .warp import apply_field
 
 Array = NDArray[np.float32]
 FEATHER = 0.06  # of the crop's side, from the portrait at the border to the picture inside
-_PAINTED = 0.12  # change (of the range -1..1) at which two thirds of the old fine detail are gone
-_UNTOUCHED = 1 / 255  # changes below half a grey level need no sum
+PAINTED = 0.12  # change (of the range -1..1) at which two thirds of the old fine detail are gone
+UNTOUCHED = 1 / 255  # changes below half a grey level need no sum
+TOUCHED_REACH = 9  # pixels a side of what is taken along round a change
 
 
 class Paste:
@@ -61,10 +62,10 @@ class Paste:
         sharp = apply_field(self.detail, field)
         change = np.ascontiguousarray((picture - warped).transpose(1, 2, 0))
         size = np.abs(change).max(-1)
-        touched = cv2.dilate((size > _UNTOUCHED).astype(np.uint8), np.ones((9, 9), np.uint8))
+        touched = cv2.dilate((size > UNTOUCHED).astype(np.uint8), np.ones((TOUCHED_REACH, TOUCHED_REACH), np.uint8))
         if not touched.any():
             return sharp
-        keep = np.exp(-np.square(cv2.GaussianBlur(size, (5, 5), 0) / np.float32(_PAINTED)))[..., None]
+        keep = np.exp(-np.square(cv2.GaussianBlur(size, (5, 5), 0) / np.float32(PAINTED)))[..., None]
         plain = warped.transpose(1, 2, 0) + np.float32(1)
         added = (plain * (1 - keep) + change) * np.float32(127.5)
         self._add(sharp, np.concatenate([added, keep], -1), touched)

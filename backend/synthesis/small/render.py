@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from .mouth import MouthInterior
 from .ordered import in_order
 from .paste import Paste
 from .raster import face_gate
-from .runtime import NETWORK_SIDE, Runtime, default_runtime
+from .runtime import NETWORK_SIDE, Runtime, TorchRuntime, default_runtime
 from .sampler import shot_noise
 from .steady import steadied
 from .turn import SafePoints, within_limits
@@ -132,23 +133,35 @@ def render_frames(
     whole = crop.cut(portrait)
     detail = resized(whole, min(crop.side, _DETAIL * size))
     paste = Paste(portrait, crop, detail)
-    renderer = CropRenderer(resized(whole, NETWORK_SIDE), crop.to_unit(portrait_landmarks), steps=steps, seed=seed, runtime=runtime)
+    face, start, chosen = resized(whole, NETWORK_SIDE), crop.to_unit(portrait_landmarks), runtime or default_runtime()
     last = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
+    rows = range(first_frame, last)
 
-    def crop_frame(row: int, render: Callable[[Array, Array | None], CropFrame]) -> CropFrame:
-        return render(crop.to_unit(landmarks[row]), None if aus is None else aus[row])
+    def asked(row: int) -> tuple[Array, Array | None]:
+        return crop.to_unit(landmarks[row]), None if aus is None else aus[row]
+
+    def note(row: int, turn: SafePoints, kept: float) -> None:
+        if held_back is not None:
+            held_back.note(row, turn.asked, turn.shown, kept)
+
+    if chosen.whole_frames:
+        from .device_frames import device_frames
+        from .device_render import DeviceRenderer
+
+        drawing = DeviceRenderer(face, start, paste, cast(TorchRuntime, chosen), steps=steps, seed=seed)
+        yield from device_frames(drawing, paste, rows, asked, note)
+        return
+    renderer = CropRenderer(face, start, steps=steps, seed=seed, runtime=chosen)
 
     def pasted(row: int, frame: CropFrame) -> Picture:
-        if held_back is not None:
-            held_back.note(row, frame.turn.asked, frame.turn.shown, frame.kept)
+        note(row, frame.turn, frame.kept)
         return paste(frame.field, frame.warped, frame.picture)
 
-    if not renderer.runtime.uses_previous:
-        rows = range(first_frame, last)
-        yield from in_order(lambda row: pasted(row, crop_frame(row, renderer.frame)), rows, renderer.runtime.frames_at_once)
+    if not chosen.uses_previous:
+        yield from in_order(lambda row: pasted(row, renderer.frame(*asked(row))), rows, chosen.frames_at_once)
         return
     for row in range(max(first_frame - PREROLL, 0), last):
-        frame = crop_frame(row, renderer)
+        frame = renderer(*asked(row))
         if row >= first_frame:
             yield pasted(row, frame)
 

@@ -5,30 +5,28 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge import paths
-from bridge.half_written import partial_path, put_in_place
-
 from .conditions import Conditions
 from .graphs import RecordedCall
+from .onnx_export import exported_graphs
 from .sampler import sample
-from .weights import WEIGHTS, checked_digest, load_network, read_config
+from .weights import WEIGHTS, load_network, read_config
 
 Array = NDArray[np.float32]
 NETWORK_SIDE = 256  # pixels a side at which the shipped network was trained
+MOST_TOGETHER = 8  # frames made at once on a card: enough to hide what a call costs, and few enough to stop a render at once
 _MOST_THREADS = 8  # more do not help a net of this size
-_EXPORT_VERSION = 1  # part of the cached file's name: raise it when the graph changes with the same weights
 _SAME = 1e-4  # numbers closer than this are the same ones
+_FAINT = 0.05  # grey levels on the mean that a card's drawing may be beside the processor's
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,6 +36,7 @@ class Runtime(Protocol):
     device: str
     uses_previous: bool
     frames_at_once: int  # how many threads may call it together with profit
+    whole_frames: bool  # whether it is a ``TorchRuntime`` whose device makes whole frames, several at once, see ``DeviceRenderer``
 
     def trunk(self, conditions: Conditions) -> tuple[Any, Any, Array, Array]:
         """Fine and coarse features for ``denoise`` (they may lie on a card), flow (2, nodes, nodes), mask (1, side, side)."""
@@ -55,7 +54,7 @@ class Runtime(Protocol):
 class TorchRuntime:
     """The network in torch, on any device, in single precision: half of it is not within the 1e-3 that the two runtimes agree to.
 
-    On an NVIDIA card pictures of the network's own side run as CUDA graphs. Safe in several threads.
+    On an NVIDIA card one picture and ``MOST_TOGETHER`` pictures of the network's own side run as CUDA graphs. Safe in several threads.
     """
 
     def __init__(self, weights: Path = WEIGHTS, device: str = "cpu") -> None:
@@ -67,10 +66,60 @@ class TorchRuntime:
         self.uses_previous = self._network.config.uses_previous
         # On a card the processors prepare and paste frames while one of them is on the card.
         self.frames_at_once = processor_threads() if device == "cuda" else 2
-        self._turn = Lock()
+        self._turn = RLock()
         self._trunk: Callable[..., Any] = self._network.trunk
         self._denoiser: Callable[..., Any] = lambda *inputs: (self._network.denoiser(*inputs),)
-        self._recorded: tuple[RecordedCall, ...] = self._record() if device == "cuda" else ()  # as CUDA graphs
+        self._recordings: dict[int, tuple[RecordedCall, ...]] = {}  # by the number of pictures
+        self.whole_frames = device != "cpu" and not self.uses_previous and self._draws()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """For work with tensors on the device, also by ``trunk_batch`` and ``sample_batch``: without gradients, one thread at a time."""
+        with self._torch.inference_mode(), self._in_turn():
+            yield
+
+    def trunk_batch(self, images: Any, geometry: Any, aus: Any) -> tuple[Any, Any, Any, Any]:
+        """Features, flow (n, 2, nodes, nodes) and mask (n, 1, side, side) of tensors on the device, as ``Trunk`` takes them."""
+        fine, coarse, flow, mask = self._call(0, [images, geometry, aus])
+        return fine, coarse, flow, mask
+
+    def sample_batch(self, noise: Any, steps: int, warped: Any, mask: Any, fine: Any, coarse: Any) -> Any:
+        """Clean pictures (n, 3, side, side) after ``steps`` calls of the denoiser, see ``sampler.sample``; tensors on the device."""
+
+        def denoise(noisy: Any, time: float) -> Any:
+            return self._call(1, [noisy, warped, mask, fine, coarse, warped.new_full((len(warped),), time)])[0]
+
+        return sample(denoise, noise, steps)
+
+    def recorded(self, count: int = 1) -> tuple[RecordedCall, ...]:
+        """Trunk and denoiser of so many pictures as CUDA graphs, recorded when they are first asked for; nothing where there are none."""
+        if self.device != "cuda" or count not in (1, MOST_TOGETHER):
+            return ()
+        if count not in self._recordings:
+            self._recordings[count] = self._record(count)
+        return self._recordings[count]
+
+    def _call(self, part: int, inputs: list[Any]) -> Any:
+        """Trunk (0) or denoiser (1) on tensors, with a batch axis; they lie on the device, or a graph fetches them there."""
+        recorded = self.recorded(len(inputs[0]))
+        if recorded and recorded[part].fits(inputs):
+            return recorded[part](*inputs)
+        return (self._trunk, self._denoiser)[part](*(values.to(self.device) for values in inputs))
+
+    def _draws(self) -> bool:
+        """Whether the device draws what the processor draws; a line in the log where not. Raises RuntimeError where it cannot even add."""
+        from .device_check import difference
+
+        float(self._torch.ones(1, device=self.device) + 1)
+        try:
+            with self.in_use():
+                apart = difference(self.device)
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            _LOG.warning("The graphics card cannot draw whole frames (%s); the processor helps it.", str(error).splitlines()[:1])
+            return False
+        if apart > _FAINT:
+            _LOG.warning("The graphics card draws %.3g grey levels beside the processor; the processor draws instead.", apart)
+        return apart <= _FAINT
 
     def trunk(self, conditions: Conditions) -> tuple[Any, Any, Array, Array]:
         """See ``Runtime``. The features stay on the device."""
@@ -94,27 +143,23 @@ class TorchRuntime:
     def _run(self, part: int, inputs: list[Any]) -> Any:
         """Trunk (0) or denoiser (1) on arrays and tensors without a batch axis; a tuple of tensors with one."""
         with self._torch.inference_mode(), self._in_turn():
-            if self._recorded:
-                waiting = [self._batch(values) for values in inputs]
-                if self._recorded[part].fits(waiting):
-                    return self._recorded[part](*waiting)
-            return (self._trunk, self._denoiser)[part](*map(self._tensor, inputs))
+            return self._call(part, [self._batch(values) for values in inputs])
 
-    def _record(self) -> tuple[RecordedCall, ...]:
+    def _record(self, count: int) -> tuple[RecordedCall, ...]:
         """Trunk and denoiser as CUDA graphs; nothing, and a line in the log, where they cannot be recorded or play something else back."""
         torch, side = self._torch, NETWORK_SIDE
         nodes = side // self._network.config.patch
         draw = torch.Generator().manual_seed(0)
 
         def noise(*shape: int) -> Any:
-            return torch.randn(1, *shape, generator=draw).to(self.device)
+            return torch.randn(count, *shape, generator=draw).to(self.device)
 
         try:
             with torch.inference_mode(), self._in_turn():
                 conditions = [noise(13, side, side), noise(3, nodes, nodes), noise(19)]
                 trunk = RecordedCall(self._trunk, conditions)
                 fine, coarse, _, mask = trunk(*conditions)
-                inputs = [noise(3, side, side), noise(3, side, side), mask, fine, coarse, torch.full((1,), 0.5, device=self.device)]
+                inputs = [noise(3, side, side), noise(3, side, side), mask, fine, coarse, torch.full((count,), 0.5, device=self.device)]
                 recorded = trunk, RecordedCall(self._denoiser, inputs)
                 (played,), (plain,) = recorded[1](*inputs), self._denoiser(*inputs[:3], *self._trunk(*conditions)[:2], inputs[5])
                 if torch.allclose(played, plain, atol=_SAME):
@@ -147,6 +192,7 @@ class OnnxRuntime:
     """The network in ONNX Runtime on the processor. Threads never spin: waiting cores belong to others."""
 
     device = "cpu"
+    whole_frames = False
 
     def __init__(self, weights: Path = WEIGHTS, threads: int | None = None, side: int = NETWORK_SIDE) -> None:
         import onnxruntime
@@ -187,62 +233,6 @@ def processor_threads() -> int:
     except AttributeError:  # Windows and macOS
         available = os.cpu_count() or 1
     return max(1, min(available, _MOST_THREADS))
-
-
-@contextmanager
-def exported_graphs(weights: Path, side: int) -> Iterator[tuple[Path, Path]]:
-    """ONNX files of trunk and denoiser in the cache, named by the weights' checksum; made on first use.
-
-    Where the cache cannot be written, in a temporary folder that goes with the block. Raises OSError where neither can.
-    """
-    digest = checked_digest(weights)
-    stem = f"small-{digest[:16]}-{side}-v{_EXPORT_VERSION}"
-    trunk, denoiser = (paths.cache_dir() / "onnx" / f"{stem}.{part}.onnx" for part in ("trunk", "denoiser"))
-    if not (trunk.is_file() and denoiser.is_file()):
-        try:
-            _export(weights, side, trunk, denoiser)
-        except (OSError, RuntimeError) as error:  # torch tells of a full disk by the latter
-            _LOG.warning("The exported networks cannot be kept (%s): they are made anew each time.", error)
-            with tempfile.TemporaryDirectory(prefix="autter-onnx-") as folder:
-                trunk, denoiser = Path(folder) / trunk.name, Path(folder) / denoiser.name
-                _export(weights, side, trunk, denoiser)
-                yield trunk, denoiser
-            return
-    yield trunk, denoiser
-
-
-def _export(weights: Path, side: int, trunk_target: Path, denoiser_target: Path) -> None:
-    """Traces the network at batch 1; each file is written beside its place and renamed, so two processes may race."""
-    import torch
-
-    network = load_network(weights)
-    nodes = side // network.config.patch
-    conditions = (torch.zeros(1, 13, side, side), torch.zeros(1, 3, nodes, nodes), torch.zeros(1, 19))
-    with torch.no_grad():
-        fine, coarse, _, mask = network.trunk(*conditions)
-    colours = torch.zeros(1, 3, side, side)
-    trunk_target.parent.mkdir(parents=True, exist_ok=True)
-    _trace(network.trunk, conditions, trunk_target, ["images", "geometry", "aus"], ["fine", "coarse", "flow", "mask"])
-    inputs = (colours, colours, mask, fine, coarse, torch.ones(1))
-    _trace(network.denoiser, inputs, denoiser_target, ["noisy", "warped", "mask", "fine", "coarse", "time"], ["picture"])
-
-
-def _trace(module: Any, inputs: tuple[Any, ...], target: Path, input_names: list[str], output_names: list[str]) -> None:
-    import warnings
-
-    import torch
-
-    partial = partial_path(target)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracing exporter announces its own retirement at every call
-            torch.onnx.export(
-                module, inputs, str(partial), input_names=input_names, output_names=output_names, opset_version=17, dynamo=False
-            )
-        put_in_place(partial, target)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=2)

@@ -129,7 +129,7 @@ def _landmark_softness() -> NDArray[np.float32]:
 
 def spline_weights(
     source: NDArray[np.float32], target: NDArray[np.float32], softness: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The spline that takes points ``source`` (n, 2) to ``target`` (n, 2) and leaves the border: its centres (k, 2), the points and the
     anchors, and its weights (k + 3, 2), those of the centres and of the affine part. ``softness``: (n,) 0 firmly to 1 not at all."""
     fixed = anchors()
@@ -141,17 +141,18 @@ def spline_weights(
     system = np.zeros((count + 3, count + 3))
     system[:count, :count] = _kernel(_squared_distances(centres, centres)) + np.diag(_regularisation(softness, len(fixed)))
     system[:count, count:], system[count:, :count] = affine, affine.T
-    weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))])).astype(np.float32)
-    return centres.astype(np.float32), weights
+    return centres, np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
 
 
-def _spline_displacement(centres: NDArray[np.float32], weights: NDArray[np.float32], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
-    count, flat = len(centres), nodes.reshape(-1, 2)
+def _spline_displacement(centres: NDArray[np.float64], weights: NDArray[np.float64], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """In double precision: where lids shut, weights of some hundreds cancel each other."""
+    count, flat = len(centres), nodes.reshape(-1, 2).astype(np.float64)
     bent = np.empty_like(flat)
     for start in range(0, len(flat), _CHUNK):
         part = slice(start, start + _CHUNK)
         bent[part] = _kernel(_squared_distances(flat[part], centres)) @ weights[:count]
-    return (bent + weights[count] + (flat - np.float32(0.5)) @ weights[count + 1 :]).reshape(nodes.shape)
+    bent += weights[count] + (flat - 0.5) @ weights[count + 1 :]
+    return bent.reshape(nodes.shape).astype(np.float32)
 
 
 def _regularisation(softness: NDArray[np.float32], anchored: int) -> NDArray[np.float64]:
