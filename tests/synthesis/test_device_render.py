@@ -52,6 +52,15 @@ def stored(folder: Path, **choices: Any) -> Path:
     return folder / "small.safetensors"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a busy computer torch's threads wait for each other, a hundred times a frame."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def runtimes(tmp_path_factory: pytest.TempPathFactory) -> tuple[TorchRuntime, TorchRuntime]:
     """Of one network, frame by frame on the processor and in chunks on the device."""
@@ -248,3 +257,23 @@ def test_first_picture_comes_before_the_rest_is_drawn(runtimes: tuple[TorchRunti
     assert drawn == [1, 2, 4]
     frames.close()  # type: ignore[attr-defined]
     assert drawn == [1, 2, 4]
+
+
+def test_a_card_with_little_memory_makes_fewer_frames_at_once(
+    runtimes: tuple[TorchRuntime, TorchRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = shot(9, 200, 60, 20, 320, 240)
+    expected = list(render_frames(*given, steps=1, runtime=runtimes[1]))
+    right, most = DeviceRenderer.__call__, 2
+
+    def small(self: DeviceRenderer, frames: Any) -> Any:
+        if len(frames) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return right(self, frames)
+
+    monkeypatch.setattr(DeviceRenderer, "__call__", small)
+    largest, share = apart(list(render_frames(*given, steps=1, runtime=runtimes[1])), expected)
+    assert largest <= 1 and share < 1e-4
+    most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        next(render_frames(*given, steps=1, runtime=runtimes[1]))

@@ -59,7 +59,7 @@ def in_chunks(
                 coming = started()
                 if before is not None:
                     yield from finish(*before)
-                if len(chunk) == 1:  # the first one
+                if chunk.start == rows.start:
                     yield from finish(*drawn)
                     drawn = None
             if drawn is not None:

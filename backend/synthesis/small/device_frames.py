@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from .chunks import in_chunks
@@ -34,14 +35,26 @@ def device_frames(
     out: its row, what was shown of its turn, and the share of its motion kept.
     """
 
-    def finished(chunk: range, frames: Sequence[Prepared], rendered: Rendered) -> Iterator[Picture]:
-        pixels, kept = rendered.fetched()
-        for index, row in enumerate(chunk):
-            note(row, frames[index].turn, float(kept[index]))
+    def finished(chunk: range, frames: Sequence[Prepared], parts: Sequence[Rendered]) -> Iterator[Picture]:
+        made = (one for part in parts for one in zip(*part.fetched(), strict=True))
+        for row, frame, (pixels, kept) in zip(chunk, frames, made, strict=True):
+            note(row, frame.turn, float(kept))
             picture = paste.portrait.copy()
-            picture[paste.rows, paste.columns] = pixels[index]
+            picture[paste.rows, paste.columns] = pixels
             yield picture
 
     most = max(1, min(MOST_TOGETHER, _MOST_BYTES // int(np.prod(renderer.paste.shape))))
     threads = min(_THREADS, renderer.runtime.frames_at_once)
-    yield from in_chunks(rows, most, threads, lambda row: renderer.prepare(*frame(row)), renderer, finished)
+    yield from in_chunks(rows, most, threads, lambda row: renderer.prepare(*frame(row)), lambda frames: _drawn(renderer, frames), finished)
+
+
+def _drawn(renderer: DeviceRenderer, frames: Sequence[Prepared]) -> list[Rendered]:
+    """The frames at once, or in parts where the card's memory is too small. Raises torch's OutOfMemoryError where one is too many."""
+    try:
+        return [renderer(frames)]
+    except torch.OutOfMemoryError:
+        if len(frames) == 1:
+            raise
+    torch.cuda.empty_cache()
+    half = len(frames) // 2
+    return _drawn(renderer, frames[:half]) + _drawn(renderer, frames[half:])
