@@ -122,8 +122,9 @@ def _local(face: Points, eye: _Eye, rows: tuple[int, ...]) -> Points:
 
 
 def _opening(face: Points, eye: _Eye) -> float:
-    lids = _local(face, eye, (eye.upper, eye.lower))
-    return abs(float(lids[0, 1] - lids[1, 1]))
+    """Between the lids, across the eye's line and in units of its length."""
+    along, across = _axes(face, eye)
+    return abs(float((face[eye.upper] - face[eye.lower]) @ across)) / max(float(along @ along), 1e-9)
 
 
 def _crease(portrait: Points, frame: Points, eye: _Eye) -> tuple[Points, Points]:

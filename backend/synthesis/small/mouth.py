@@ -49,7 +49,7 @@ _DARK = np.array([0.27, 0.13, 0.12], np.float32)  # of the light
 _TONGUE = np.array([0.66, 0.36, 0.35], np.float32)
 _ENAMEL = np.array([1.03, 0.99, 0.90], np.float32)
 _FINE = 2  # the interior is drawn this many times larger
-_MARGIN = 0.03  # of the crop round the lips, for what blurs over their edge
+_MARGIN = 0.03  # of the crop round the opening, for what blurs over its edge
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def _grid(window: Window, side: int) -> Array:
 
 
 def _window(points: Array, side: int) -> Window:
-    """Rows and columns of the picture that hold the lips and what blurs over their edge."""
-    lips = points[list(REGIONS["lips_outer"])] * side
+    """Rows and columns of the picture that hold the opening and what blurs over its edge."""
+    lips = points[list(REGIONS["lips_inner"])] * side
     low, high = np.floor(lips.min(0)) - _MARGIN * side, np.ceil(lips.max(0)) + _MARGIN * side
     left, top = np.clip(low.astype(int), 0, side - 1)
     right, bottom = np.clip(high.astype(int), 1, side)
