@@ -87,14 +87,20 @@ class SlowRunner:
 
 
 def film(out: Path, progress, stuck: bool) -> int:
-    """A movie of noise by the real writer, which hides nothing from the encoder; its frames. ``stuck``: one of them takes a minute."""
+    """A movie of noise by the real writer, which hides nothing from the encoder; its frames.
+
+    ``stuck``: one of them takes a minute, and a file ``stuck`` above its folder says so.
+    """
     from backend.video.write import write_movie
 
     def frames():
         draw = np.random.default_rng(1)
         for number in range(1500):
             progress(number, 1500, "painting")
-            time.sleep(60 if stuck and number == 200 else 0.005)
+            if stuck and number == 200:
+                (out.parent.parent / "stuck").touch()
+                time.sleep(60)
+            time.sleep(0.005)
             yield draw.integers(0, 255, (240, 320, 3), np.uint8)
 
     return write_movie(out, frames(), Fraction(25), 1500, None)

@@ -310,9 +310,9 @@ def test_the_real_backend_answers(make_client: Maker, tmp_path: Path) -> None:
     client = make_client(lambda folder: Client(sys.executable, environment=environment, log_path=folder / "log"))
     (tmp_path / "text.png").write_text("no picture")
     for path in (tmp_path / "text.png", tmp_path / "missing.png"):
-        failed = outcome(client, client.find_portrait(path)).header
+        failed = outcome(client, client.find_portrait(path), 120.0).header  # torch is imported first
         assert failed["code"].startswith("image-") and failed["sentence"] and failed["hint"]
-    gather(client, lambda _: client.device != "")
+    gather(client, lambda _: client.device != "", 120.0)
     assert client.backend_version == VERSION and client.state is BackendState.READY and client.memory_mb > 50
 
 
