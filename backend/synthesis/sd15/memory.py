@@ -93,6 +93,7 @@ def needed(sizes: Sizes, settings: Sd15Settings, plan: Plan, itemsize: int, chan
     posing = _POSE_FRAME * settings.window * scale
     encoding = _ENCODER_PICTURE * scale
     bank_weights = sizes.reference + sizes.image_encoder + sizes.vae
+    moments: list[tuple[float, float]]
     if plan.offload == "none":
         loaded = sizes.denoiser + sizes.pose + sizes.vae + sizes.tiny_decoder
         moments = [(loaded, max(sampling, decoding, posing))]
