@@ -30,7 +30,7 @@ def strongest_frame(scene: bpy.types.Scene, actor: bpy.types.Object, key: str = 
 def front_camera(scene: bpy.types.Scene) -> bpy.types.Object:
     """A camera that sees the face from the front; the picture is drawn from it, it is not in it."""
     data = bpy.data.cameras.new("Front")
-    data.type, data.ortho_scale = "ORTHO", 3.6
+    data.type, data.ortho_scale = "ORTHO", 3.4
     camera = bpy.data.objects.new("Front", data)
     camera.location, camera.rotation_euler = (0.0, -5.0, -0.35), (np.pi / 2, 0.0, 0.0)
     scene.collection.objects.link(camera)

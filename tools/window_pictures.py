@@ -20,7 +20,11 @@ import window_driver as driver  # noqa: E402
 
 PACKAGE = "bl_ext.user_default.autter"
 LONGEST = 240.0  # seconds to wait for the backend
-PAGES, OVERLAP = 3, 40  # of the sidebar, and pixels that two of them share
+PAGES = (  # panels of the sidebar that are shown one below another
+    ("backend", "actor", "voice", "predict"),
+    ("units", "expressions", "upper", "lower", "head"),
+    ("render", "takes", "queue", "exchange"),
+)
 TAB_WIDTH = 22  # pixels of the sidebar that its tabs take
 WIDER = 70  # pixels
 places: dict[str, list[int]] = {}
@@ -38,10 +42,12 @@ def begin(blend: str) -> driver.Script:
     bpy.context.preferences.view.ui_scale = 1.0
     bpy.context.preferences.system.use_region_overlap = False  # so that "view all" means what is not under the sidebar
     addon_utils.enable(PACKAGE, default_set=True, persistent=True)
+    unfold("queue", "exchange")
     bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
     yield 1.0
     scene = bpy.context.scene
     driver.window().workspace.sequencer_scene = scene
+    driver.window().screen.show_statusbar = False
     actor = module("actors").require_actor(bpy.context)
     scene.render.resolution_x, scene.render.resolution_y = actor.autter.portrait_size
     bpy.context.view_layer.objects.active = actor
@@ -97,15 +103,7 @@ def viewport(folder: Path) -> driver.Script:
     bpy.ops.autter.clear_report()
     yield 0.6
     yield from keep("viewport", folder, area)
-    region = driver.region_of(area, "UI")
-    fresh = float(region.height)  # pixels of the page that no page before has shown
-    for page in range(PAGES):
-        yield from driver.move(region.x + region.width / 2, region.y + 6)
-        places[f"sidebar{page}"] = [region.x, region.y, region.width - TAB_WIDTH, int(fresh), driver.window().height]
-        yield from driver.picture(str(folder / f"sidebar{page}.png"))
-        top = scrolled(region)
-        yield from scroll(region, region.height - OVERLAP)
-        fresh = min(top - scrolled(region) + OVERLAP, region.height)
+    yield from sidebar(folder, area)
     bpy.ops.autter.show_portrait()
 
 
@@ -123,19 +121,48 @@ def widen_sidebar(area: bpy.types.Area) -> driver.Script:
     yield 0.6
 
 
-def scroll(region: bpy.types.Region, pixels: float) -> driver.Script:
-    """The wheel over the sidebar, until it has moved so far or is at its end."""
-    began, before = scrolled(region), None
-    yield from driver.move(region.x + region.width / 2, region.y + region.height / 2)
-    while began - scrolled(region) < pixels and before != scrolled(region):
-        before = scrolled(region)
-        driver.event("WHEELDOWNMOUSE", "PRESS")
-        yield 0.25
+def panel_classes(space: str) -> list[Any]:
+    """The panels of the tab of a kind of editor, parents before their children."""
+    return [found for found in module("panels").CLASSES if found.bl_space_type == space]
 
 
-def scrolled(region: bpy.types.Region) -> float:
-    """Where the upper edge of a sidebar lies in its contents."""
-    return float(region.view2d.region_to_view(0, region.height)[1])
+def panel_name(panel: Any) -> str:
+    """As PAGES has it."""
+    return str(panel.__name__.rsplit("_", 1)[1])
+
+
+def unfold(*names: str) -> None:
+    """Panels that are closed at first stand open. Takes effect before they are first drawn."""
+    for panel in panel_classes("VIEW_3D"):
+        if panel_name(panel) in names:
+            bpy.utils.unregister_class(panel)
+            panel.bl_options = set()
+            bpy.utils.register_class(panel)
+
+
+def show_panels(space: str, names: tuple[str, ...]) -> None:
+    """The tab holds these panels and no others."""
+    for panel in reversed([panel for panel in panel_classes(space) if panel.is_registered]):
+        bpy.utils.unregister_class(panel)
+    for panel in panel_classes(space):
+        if panel_name(panel) in names:
+            bpy.utils.register_class(panel)
+
+
+def sidebar(folder: Path, area: bpy.types.Area) -> driver.Script:
+    """The tab from top to bottom, page by page."""
+    space = area.spaces.active
+    space.show_region_header = space.show_region_tool_header = False
+    for number, names in enumerate(PAGES):
+        show_panels("VIEW_3D", names)
+        area.tag_redraw()
+        yield 0.8
+        region = driver.region_of(area, "UI")
+        yield from driver.move(area.x + 200, area.y + 40)
+        places[f"sidebar{number}"] = [region.x, region.y, region.width - TAB_WIDTH, region.height, driver.window().height]
+        yield from driver.picture(str(folder / f"sidebar{number}.png"))
+    show_panels("VIEW_3D", tuple(panel_name(panel) for panel in panel_classes("VIEW_3D")))
+    space.show_region_header = space.show_region_tool_header = True
 
 
 def layers(folder: Path) -> driver.Script:
@@ -144,7 +171,7 @@ def layers(folder: Path) -> driver.Script:
     actor = module("actors").require_actor(bpy.context)
     bone = edit_a_dot(actor)
     with bpy.context.temp_override(area=area, region=driver.region_of(area)):
-        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.7)
+        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.78)
     yield 0.5
     lower, upper = sorted((area for area in driver.window().screen.areas if area.type == "VIEW_3D"), key=lambda area: area.y)[:2]
     with bpy.context.temp_override(area=lower, region=driver.region_of(lower)):
@@ -208,22 +235,39 @@ def show_curves(area: bpy.types.Area, words: str, zoomed_out: int) -> driver.Scr
 
 
 def sequencer(folder: Path) -> driver.Script:
-    """The sequencer with a take and its voice, the preview above, the panel beside."""
+    """The finished picture on the left; two takes, the newer one with the edit stitched in, and their voice; the panel beside."""
+    bpy.ops.autter.render_edited()
     area = max(driver.window().screen.areas, key=lambda area: area.width * area.height)
     area.type = "SEQUENCE_EDITOR"
     yield 0.5
-    space = area.spaces.active
-    space.view_type = "SEQUENCER_PREVIEW"
+    with bpy.context.temp_override(area=area, region=driver.region_of(area)):
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.3)
+    yield 0.5
+    preview, strips = sorted((found for found in driver.window().screen.areas if found.type == "SEQUENCE_EDITOR"), key=lambda area: area.x)
+    preview.spaces.active.view_type, strips.spaces.active.view_type = "PREVIEW", "SEQUENCER"
+    for shown in (preview, strips):
+        shown.spaces.active.show_region_toolbar = False
+    preview.spaces.active.show_gizmo = False
     yield 0.8
     scene = bpy.context.scene
+    takes = module("takes")
+    yield from driver.until(lambda: len(takes.strips_in(scene)) == 2, LONGEST, "the take with the edit")
+    yield from driver.open_tab("SEQUENCE_EDITOR")
+    strips.spaces.active.show_region_channels = False
+    strips.spaces.active.timeline_overlay.show_strip_source = False
+    show_panels("SEQUENCE_EDITOR", ("voice", "render", "takes", "queue"))
+    for strip in module("compat").strips_of(scene.sequence_editor):
+        strip.select = True
+    with bpy.context.temp_override(area=strips, region=driver.region_of(strips)):
+        bpy.ops.sequencer.view_selected()
+    with bpy.context.temp_override(area=preview, region=driver.region_of(preview, "PREVIEW")):
+        bpy.ops.sequencer.view_all_preview()
     for strip in module("compat").strips_of(scene.sequence_editor):
         strip.select = False
-    yield from driver.open_tab("SEQUENCE_EDITOR")
-    for kind, operator in (("WINDOW", bpy.ops.sequencer.view_all), ("PREVIEW", bpy.ops.sequencer.view_all_preview)):
-        with bpy.context.temp_override(area=area, region=driver.region_of(area, kind)):
-            operator()
-    yield 0.5
-    yield from keep("sequencer", folder, area)
+    yield 2.0  # for the small pictures in the strips
+    yield from driver.move(strips.x + strips.width * 0.3, strips.y + 8)
+    places["sequencer"] = [preview.x, preview.y, strips.x + strips.width - preview.x, preview.height, driver.window().height]
+    yield from driver.picture(str(folder / "sequencer.png"))
 
 
 def script(blend: str, folder: Path) -> driver.Script:
