@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A retimed voice strip, mixed down by Blender itself: speed, pitch correction, volume and fades as they sound in the sequencer.
+"""A voice strip that is retimed or fades, mixed down by Blender itself: speed, pitch correction and volume as they sound in the sequencer.
 
-Blender does not tell which moment of the file a retiming key holds, but it can write what it plays. The file lies in the cache
-under a name made of everything that it depends on, so that it is written once.
+Blender does not tell which moment of the file a retiming key holds, and volumes may be keyed in any way, but it can write what it
+plays. The file lies in the cache under a name made of everything that it depends on, so that it is written once.
 """
 
 from __future__ import annotations
@@ -26,34 +26,54 @@ RATE = 48000
 def mixdown(scene: bpy.types.Scene, strip: Any) -> Path:
     """A WAV of what the strip plays between its handles. Fault ``voice-retimed`` where this Blender cannot write it."""
     left, right = compat.strip_handles(strip)
-    path = _kept(strip)
+    path = _kept(scene, strip)
     if path.is_file():
         return path
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(scene, strip, round(left), round(right) - 1), bpy.context.temp_override(scene=scene, sequencer_scene=scene):
-            bpy.ops.sound.mixdown(filepath=str(partial), relative_path=False, container="WAV", codec="PCM", format="S16", mixrate=RATE)
+            bpy.ops.sound.mixdown(
+                filepath=str(partial), relative_path=False, container="WAV", codec="PCM", format="S16", mixrate=RATE, **_channels(strip)
+            )
         os.replace(partial, path)
     except (RuntimeError, TypeError, OSError) as error:
         partial.unlink(missing_ok=True)
         raise Fault(
             "voice-retimed",
-            f'The voice strip "{strip.name}" is retimed, and this Blender cannot write how it sounds ({str(error).strip()}).',
-            "Remove its retiming keys, or render it to a sound file and use that.",
+            f'The voice strip "{strip.name}" is retimed or fades, and this Blender cannot write how it sounds ({str(error).strip()}).',
+            "Remove its retiming and volume keys, or render it to a sound file and use that.",
         ) from None
     return path
 
 
-def _kept(strip: Any) -> Path:
+def _channels(strip: Any) -> dict[str, str]:
+    """As many as the recording has: Blender spreads one voice over two sides three decibels softer."""
+    told = "channels" in bpy.ops.sound.mixdown.get_rna_type().properties
+    return {"channels": "MONO" if strip.sound.channels == "MONO" else "STEREO"} if told else {}
+
+
+def volume_curve(scene: bpy.types.Scene, strip: Any) -> bpy.types.FCurve | None:
+    """The keys of a strip's volume; None where it stays as it is."""
+    data = scene.animation_data
+    if data is None or data.action is None:
+        return None
+    path = strip.path_from_id("volume")
+    curves = compat.iterate_curves(data.action, compat.assigned_slot(data))
+    return next((curve for curve in curves if curve.data_path == path and not curve.mute), None)
+
+
+def _kept(scene: bpy.types.Scene, strip: Any) -> Path:
     """The cache's name for what the strip plays now."""
     source = media.file_of(strip.sound, "audio-missing", "recording")
     status = source.stat()
     keys = [round(float(key.timeline_frame), 3) for key in strip.retiming_keys]
-    start = compat.strip_handles(strip)[0]
+    start, end = compat.strip_handles(strip)
+    fade = volume_curve(scene, strip)
+    volume = strip.volume if fade is None else [round(fade.evaluate(frame), 4) for frame in range(round(start), round(end))]
     facts = (
-        str(source), status.st_mtime_ns, status.st_size, [key - start for key in keys], compat.strip_handles(strip)[1] - start,
-        compat.strip_content_start(strip) - start, strip.volume, getattr(strip, "pitch_correction", None), compat.strip_sound_delay(strip),
+        str(source), _channels(strip), status.st_mtime_ns, status.st_size, [key - start for key in keys], end - start,
+        compat.strip_content_start(strip) - start, volume, getattr(strip, "pitch_correction", None), compat.strip_sound_delay(strip),
         float(compat.frame_rate(strip.id_data)) if isinstance(strip.id_data, bpy.types.Scene) else 0.0,
     )  # fmt: skip
     return paths.cache_dir() / "retimed" / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.wav"

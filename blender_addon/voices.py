@@ -28,21 +28,21 @@ def voice_strips(scene: bpy.types.Scene) -> list[Any]:
 def placed_voices(scene: bpy.types.Scene) -> list[tuple[Any, Span]]:
     """The strips that speak, also inside meta strips, with the frames in which a meta strip lets them be heard; in order."""
     editor = scene.sequence_editor
-    sounds = list(_sounds(compat.strips_of(editor), NO_BOUNDS)) if editor else []
+    sounds = list(_sounds(scene, compat.strips_of(editor), NO_BOUNDS)) if editor else []
     chosen = [found for found in sounds if found[0].get(VOICE_MARK)] or [found for found in sounds if not found[0].get(TAKE_MARK)]
     return sorted(chosen, key=lambda found: compat.strip_handles(found[0])[0])
 
 
-def _sounds(strips: Any, span: Span) -> Iterator[tuple[Any, Span]]:
+def _sounds(scene: bpy.types.Scene, strips: Any, span: Span) -> Iterator[tuple[Any, Span]]:
     """Unmuted sound strips; a meta strip's handles cut what lies in it."""
     for strip in strips:
-        if strip.mute or getattr(strip, "volume", 1.0) <= 0.0:  # what cannot be heard moves no lips
-            continue
+        if strip.mute or (getattr(strip, "volume", 1.0) <= 0.0 and retimed.volume_curve(scene, strip) is None):
+            continue  # what cannot be heard moves no lips; a fade is silent only at times
         if strip.type == "SOUND":
             yield strip, span
         elif strip.type == "META":
             left, right = compat.strip_handles(strip)
-            yield from _sounds(compat.strips_of(strip), (max(left, span[0]), min(right, span[1])))
+            yield from _sounds(scene, compat.strips_of(strip), (max(left, span[0]), min(right, span[1])))
 
 
 def describe(context: bpy.types.Context) -> str:
@@ -80,7 +80,8 @@ def piece_of_strip(strip: Any, frames: range, fps: Fraction, span: Span = NO_BOU
         return None
     rate = float(fps)
     offset, duration = (left - frames.start) / rate, (right - left) / rate
-    if compat.is_retimed(strip):
+    fades = scene is not None and retimed.volume_curve(scene, strip) is not None
+    if compat.is_retimed(strip) or fades:
         if scene is None or not compat.can_make_sound_strips():
             raise Fault(
                 "voice-retimed",
@@ -91,7 +92,11 @@ def piece_of_strip(strip: Any, frames: range, fps: Fraction, span: Span = NO_BOU
     trim = (left - compat.strip_content_start(strip)) / rate - compat.strip_sound_delay(strip)
     if trim < 0:  # the handle lies before the file's beginning: silence first
         offset, duration, trim = offset - trim, duration + trim, 0.0
-    return Voice(str(media.file_of(strip.sound, "audio-missing", "recording")), offset, trim, duration) if duration > 0 else None
+    if duration <= 0:
+        return None
+    return Voice(
+        str(media.file_of(strip.sound, "audio-missing", "recording")), offset, trim, duration, float(getattr(strip, "volume", 1.0))
+    )
 
 
 def check_same_rate(sequencer: bpy.types.Scene, scene: bpy.types.Scene) -> None:

@@ -27,12 +27,14 @@ class Voice:
 
     ``offset``: time in the shot at which the piece starts (negative: it began before the shot).
     ``trim_start``: time in the file at which the piece starts. ``duration``: its length, None to the file's end.
+    ``gain``: how loud it is, 1 as recorded; not negative.
     """
 
     path: str
     offset: float = 0.0
     trim_start: float = 0.0
     duration: float | None = None
+    gain: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ def _piece(piece: Voice, duration: float, rate: int, most_channels: int) -> Iter
     """The part of one piece that lies in the shot: blocks (n, channels) at ``rate`` that follow each other, each with its first sample
     in the shot."""
     times = (piece.offset, piece.trim_start, 0.0 if piece.duration is None else piece.duration)
+    if not (math.isfinite(piece.gain) and piece.gain >= 0):
+        raise Fault("shot-invalid", f"The volume of {Path(piece.path).name} is not a number from 0 up.", "Look at the strip's volume.")
     if not all(math.isfinite(time) for time in times):
         raise Fault(
             "shot-invalid", f"The place of {Path(piece.path).name} in the shot is not a number.", "Look at the strip's offset and trim."
@@ -113,7 +115,7 @@ def _piece(piece: Voice, duration: float, rate: int, most_channels: int) -> Iter
         return
     place = round(max(piece.offset, 0.0) * rate)
     for block in _section(Path(piece.path), info, max(piece.trim_start, 0.0) + before, length, rate, most_channels):
-        yield block, place
+        yield (block if piece.gain == 1 else block * np.float32(piece.gain)), place
         place += len(block)
 
 

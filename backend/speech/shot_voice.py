@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import astuple
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def shot_rows(
 
     ``progress`` gets the share that is done, 0..1, and may raise. Raises the faults of ``load.probe_audio``.
     """
-    key = json.dumps([[piece.path, piece.offset, piece.trim_start, piece.duration, *_file_state(piece.path)] for piece in pieces])
+    key = json.dumps([[*astuple(piece), *_file_state(piece.path)] for piece in pieces])
     digest = hashlib.sha256(f"{CACHE_FORMAT} {extractor.name} {duration!r} {key}".encode()).hexdigest()[:32]
     folder = cache_dir() / "voice"
     path = folder / f"shot-{digest}.npy"

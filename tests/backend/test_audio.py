@@ -96,6 +96,9 @@ def test_pieces_lie_where_the_shot_says(tone: Path) -> None:
     assert onset(early) == pytest.approx(0.25, abs=0.005)
     both = load_voice([Voice(str(tone)), Voice(str(tone))], 2.0)
     assert np.allclose(both, 2 * whole)
+    assert np.allclose(load_voice([Voice(str(tone), gain=0.25)], 2.0), 0.25 * whole)
+    for gain in (-1.0, float("nan")):
+        assert fault_of(lambda gain=gain: load_voice([Voice(str(tone), gain=gain)], 2.0)).code == "shot-invalid"
     assert not load_voice([Voice(str(tone), offset=5.0)], 1.0).any()
     assert not load_voice([Voice(str(tone), trim_start=50.0)], 1.0).any()
     assert load_voice([], 1.0).shape == (16000,)

@@ -116,6 +116,50 @@ def test_marked_strips_speak_alone(addon, tmp_path):
 
 
 @needs_sound
+def test_a_strips_volume_is_the_pieces_gain(addon, tmp_path):
+    scene = new_scene()
+    bpy.ops.autter.add_voice(filepath=str(faces.voice(tmp_path)))
+    (strip,) = strips_of(addon, scene)
+    for volume in (1.0, 0.25, 2.0):
+        strip.volume = volume
+        assert addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))[0].gain == pytest.approx(volume)
+
+
+@needs_sound
+def test_a_fade_is_heard_as_it_plays_wherever_the_playhead_is(addon, tmp_path, monkeypatch):
+    """Keyed from silence to full: Blender writes what it plays, and a playhead in the silence takes nothing away."""
+    monkeypatch.setenv("AUTTER_HOME", str(tmp_path / "home"))
+    scene = new_scene()
+    bpy.ops.autter.add_voice(filepath=str(faces.voice(tmp_path)))
+    (strip,) = strips_of(addon, scene)
+    (plain,) = addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
+    for frame, volume in ((1, 0.0), (40, 0.0), (56, 1.0), (97, 1.0)):
+        strip.volume = volume
+        assert strip.keyframe_insert("volume", frame=frame)
+    found = set()
+    for frame in (1, 80):
+        scene.frame_set(frame)
+        (piece,) = addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))
+        found.add(piece)
+    assert len(found) == 1 and piece.path != plain.path and (piece.offset, piece.trim_start, piece.gain) == (0, 0, 1)
+    before, after = halves(piece.path)
+    loud, full = halves(plain.path)
+    assert loud > 0.01 and before < 0.1 * loud, "the first half is silent"
+    assert after == pytest.approx(full, rel=0.05), "the second is as it was"
+    strip.volume = 0.5
+    strip.keyframe_insert("volume", frame=97)
+    assert addon.voices.pieces(bpy.context, range(1, 97), Fraction(24))[0].path != piece.path
+
+
+def halves(path: str):
+    """Loudness of the first 1.6 s and of the time from 2.4 s on, 0..1."""
+    with wave.open(path) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, file.getnchannels()) / 32768
+        rate = file.getframerate()
+    return [float(np.sqrt((part**2).mean())) for part in (samples[: round(1.6 * rate)], samples[round(2.4 * rate) : round(3.9 * rate)])]
+
+
+@needs_sound
 def test_voice_outside_the_shot(addon, tmp_path):
     new_scene()
     bpy.ops.autter.add_voice(filepath=str(faces.voice(tmp_path)), frame_start=500)
