@@ -161,7 +161,7 @@ class JobBook:
 
     def file_saved(self, filepath: str) -> None:
         """The present file has a name, or another one than when its jobs began."""
-        for job in [*self._mine(), *self.finished, *self.lost]:
+        for job in [*self.of_this_file(), *self.finished, *self.lost]:
             if job.origin.generation == self.generation:
                 job.origin = replace(job.origin, filepath=filepath)
 
@@ -175,7 +175,7 @@ class JobBook:
 
     def running(self, *kinds: str) -> Job | None:
         """The latest open job of the present file of one of the kinds (of any kind if none is named)."""
-        mine = [job for job in self._mine() if not kinds or job.kind in kinds]
+        mine = [job for job in self.of_this_file() if not kinds or job.kind in kinds]
         return mine[-1] if mine else None
 
     def waiting_and_running(self) -> list[Job]:
@@ -204,7 +204,8 @@ class JobBook:
         gone = list(jobs)
         self.finished = [job for job in self.finished if job not in gone]
 
-    def _mine(self) -> list[Job]:
+    def of_this_file(self) -> list[Job]:
+        """Open jobs that were asked for in the present file."""
         return [job for job in self.open.values() if job.origin.generation == self.generation]
 
     def _shelve(self, job: Job) -> None:

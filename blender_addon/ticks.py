@@ -41,8 +41,8 @@ def tick() -> float:
 
 
 def _show_render_under_way() -> None:
-    """The newest frame of a render, where an image editor would show it."""
-    for job in backend_link.book.open.values():
+    """The newest frame of a render, where an image editor would show it. A file that did not ask for it is left as it is."""
+    for job in backend_link.book.of_this_file():
         if job.picture is not None:
             picture, job.picture = job.picture, None
             pictures.show_progress(picture)

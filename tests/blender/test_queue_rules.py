@@ -72,6 +72,21 @@ def test_the_newest_frame_is_kept(addon, book):
     assert book.open[1].picture == "new"
 
 
+def test_a_render_of_another_file_shows_no_frames_here(addon, book, monkeypatch):
+    """They would be an image that Blender asks to save with a file that has nothing to do with it."""
+    import numpy as np
+
+    monkeypatch.setattr(addon.backend_link, "book", book)
+    book.add(job(addon, 1))
+    book.file_closed()
+    for number, shown in ((1, False), (2, True)):
+        if shown:
+            book.add(job(addon, number, generation=book.generation))
+        book.take_event(addon.bridge.client.Event("preview", number, {}, {"image": np.zeros((4, 6, 3), np.uint8)}))
+        addon.ticks.tick()
+        assert (addon.pictures.PROGRESS in bpy.data.images) == shown, number
+
+
 def test_asymmetry_of_halves(addon):
     import numpy as np
 

@@ -124,18 +124,53 @@ def render_and_cancel(blend: str) -> driver.Script:
 
 
 def open_during_job(blend: str) -> driver.Script:
-    """File > Open while it renders: the result waits, is offered, and comes to its own file when that is opened again."""
+    """File > New and File > Open while it renders, by their keys: the result waits, is offered, and comes to its own
+    file when that is opened again."""
     book = module("backend_link").book
     module("consent").give(actor())
-    bpy.context.scene.frame_end = 12
+    bpy.context.scene.frame_end, bpy.context.scene.autter.steps = 12, 8  # slow enough to be left on the way
     bpy.ops.wm.save_mainfile()
     bpy.ops.autter.render("EXEC_DEFAULT")
-    bpy.ops.wm.read_homefile(app_template="", use_factory_startup=False)
+    yield from driver.until(lambda: book.running("render") is not None, 30, "the render to begin")
+    yield from from_menu("N", ctrl=True)
+    if bpy.data.filepath:
+        yield from driver.press("RET")  # Blender asks whether to save, and Save is what Return does
+    yield from driver.until(lambda: not bpy.data.filepath, 30, "a new file")
+    assert book.open, "the render was over before the file was left"
     yield from driver.until(lambda: book.parked, PATIENCE, "the parked result")
     seen["parked"] = module("takes_state").read(bpy.context).parked[0].text
-    bpy.ops.wm.open_mainfile(filepath=blend, load_ui=False)
+    assert not bpy.data.is_dirty, "a result that waits is no change to another file"
+    yield from from_file_browser(blend)
+    yield from driver.until(lambda: bpy.data.filepath == blend, 30, "the former file")
     yield from driver.until(lambda: not book.parked and not book.finished, 60, "the result to be used")
     assert any(take.frames == 12 for take in map(module("takes").take_of, module("takes").strips_in(bpy.context.scene)))
+
+
+def from_menu(key: str, **held: bool) -> driver.Script:
+    """The first entry of the menu that opens on a key."""
+    area = driver.area_of("VIEW_3D")
+    yield from driver.move(area.x + area.width * 0.4, area.y + area.height * 0.5)
+    yield from driver.press(key, **held)
+    yield 0.8
+    yield from driver.press("RET")
+    yield 0.8
+
+
+def from_file_browser(path: str) -> driver.Script:
+    """File > Open, in the window itself and not in one of its own."""
+    bpy.context.preferences.view.filebrowser_display_type = "SCREEN"
+    area = driver.area_of("VIEW_3D")
+    yield from driver.move(area.x + area.width * 0.4, area.y + area.height * 0.5)
+    yield from driver.press("O", ctrl=True)
+    yield from driver.until(lambda: any(found.type == "FILE_BROWSER" for found in driver.window().screen.areas), 20, "the file browser")
+    yield 1.0
+    browser = driver.area_of("FILE_BROWSER")
+    browser.spaces.active.params.directory = str(Path(path).parent).encode()
+    browser.spaces.active.params.filename = Path(path).name
+    yield 0.5
+    region = driver.region_of(browser)
+    yield from driver.move(region.x + region.width * 0.5, region.y + region.height * 0.3)
+    yield from driver.press("RET")
 
 
 def quit_during_job(blend: str) -> driver.Script:
