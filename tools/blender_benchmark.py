@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 25
@@ -99,6 +100,27 @@ def playback(scene: Any) -> Dict[str, float]:
     return {"median": float(np.median(batches)), "best": min(batches), "busy": float(np.median(busy))}
 
 
+def on_one_core(scene: Any) -> Optional[Dict[str, float]]:
+    """Playback with all of Blender's threads on one core. Blender hands hundreds of small tasks from core to core, so the figure above
+    depends on how far apart these are, and this one does not. None where a process cannot choose.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = os.sched_getaffinity(0)
+    try:
+        keep_to({max(cores)})
+        return playback(scene)
+    finally:
+        keep_to(cores)
+
+
+def keep_to(cores: Set[int]) -> None:
+    """Keeps every thread of this process to some cores."""
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread), cores)
+
+
 Stall = Tuple[float, float]  # milliseconds by the clock and of the processor
 
 
@@ -175,6 +197,7 @@ def main(out: Path) -> None:
     actor = actor_from(PORTRAIT)
     perform(LONG)
     figures: Dict[str, Any] = {"blender": bpy.app.version_string, "write": writing(actor), "play": playback(scene)}
+    figures["play_on_one_core"] = on_one_core(scene)
     part("handle_rig").switch_on(actor, part("handle_layout").REGION_TITLES)
     figures["play_with_handles"] = playback(scene)
     if os.environ.get("AUTTER_BACKEND_PYTHON"):
