@@ -75,6 +75,7 @@ def print_table(reports: dict[str, dict[str, Any]]) -> None:
         ("write them again, ms", f"< {LIMITS['write'] * 1000:.0f}", [1000 * found["write"]["again"] for found in reports.values()]),
         ("play, ms a frame, median", f"< {LIMITS['play']}", [found["play"]["median"] for found in reports.values()]),
         ("play, ms a frame, best", f"< {LIMITS['play']}", [found["play"]["best"] for found in reports.values()]),
+        ("play on one core, median", "", [(found["play_on_one_core"] or {}).get("median") for found in reports.values()]),
         ("play, processor, median", "", [found["play"]["busy"] for found in reports.values()]),
         ("play with all handles, best", "", [found["play_with_handles"]["best"] for found in reports.values()]),
     ]
