@@ -21,7 +21,7 @@ from array import array
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -39,6 +39,7 @@ LONGEST_POLL = 0.005  # seconds of this thread's own work in one call
 CHANCE = 1e-4  # share of the polls that may be longer: a virtual computer's pause counts as the work of whoever it befalls
 IDLE_SECONDS = 4.0  # the models are let go after so long, so that the soak sees that too
 QUIET_SHARE = 0.25  # of the shots, at the end, without a kill: one backend that lives long
+ENDS = ("result", "failed")  # kinds of the last event of a job
 KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
 
 
@@ -134,17 +135,19 @@ class Soak:
         """A render that is cancelled somewhere on its way leaves no movie."""
         self.count("cancelled")
         job = ask()
-        self.pump(lambda events: self.draw.random() < 0.05 or any(event.kind in ("result", "failed") for event in events), job)
+        events = self.pump(lambda events: self.draw.random() < 0.05, job)
         self.client.cancel(job)
-        ended = self.end_of(job)
+        ended = self.end_of(job, events)
         if ended.kind == "failed" and movie.exists():
             self.trouble(f"{movie.name}: a cancelled render left a movie")
 
     def killed(self, ask: Callable[[], int], movie: Path, number: signal.Signals) -> None:
         """A backend that is killed or falls asleep in the middle of a render."""
-        self.count(f"{number.name}")
         job = ask()
-        self.pump(lambda events: any(event.kind in ("progress", "result", "failed") for event in events), job)
+        events = self.pump(lambda events: any(event.kind == "progress" for event in events), job)
+        if events[-1].kind in ENDS:
+            return  # too quick for us
+        self.count(f"{number.name}")
         if self.pid:
             os.kill(self.pid, number)
             if number is signal.SIGSTOP:
@@ -175,9 +178,11 @@ class Soak:
             job = again()
         raise SystemExit(f"a job failed three times: {ended.header}")
 
-    def end_of(self, job: int) -> Event:
-        """Pumps until the job has ended."""
-        return self.pump(lambda events: any(event.kind in ("result", "failed") for event in events), job)[-1]
+    def end_of(self, job: int, before: Sequence[Event] = ()) -> Event:
+        """Pumps until the job has ended. ``before``: its events so far, among which its end may be: a short render is quick."""
+        if before and before[-1].kind in ENDS:
+            return before[-1]
+        return self.pump(lambda events: bool(events) and events[-1].kind in ENDS, job)[-1]
 
     def pump(self, enough: Callable[[List[Event]], bool], job: int) -> List[Event]:
         """Polls as Blender's timer does until ``enough`` of the job's events have come; those."""
@@ -187,7 +192,7 @@ class Soak:
             if time.monotonic() > ends:
                 raise SystemExit(f"job {job} hangs; state {self.client.state}, {events[-3:]}")
             events += [event for event in self.poll() if event.job == job]
-            if events and events[-1].kind in ("result", "failed"):
+            if events and events[-1].kind in ENDS:
                 break
             time.sleep(0.01)
         return events
