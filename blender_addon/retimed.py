@@ -34,7 +34,13 @@ def mixdown(scene: bpy.types.Scene, strip: Any) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(scene, strip, round(left), round(right) - 1), bpy.context.temp_override(scene=scene, sequencer_scene=scene):
             bpy.ops.sound.mixdown(
-                filepath=str(partial), relative_path=False, container="WAV", codec="PCM", format="S16", mixrate=RATE, **_channels(strip)
+                filepath=str(partial),
+                relative_path=False,
+                container="WAV",
+                codec="PCM",
+                format="S16",
+                mixrate=RATE,
+                **compat.mixdown_channels(strip),
             )
         os.replace(partial, path)
     except (RuntimeError, TypeError, OSError) as error:
@@ -45,12 +51,6 @@ def mixdown(scene: bpy.types.Scene, strip: Any) -> Path:
             "Remove its retiming and volume keys, or render it to a sound file and use that.",
         ) from None
     return path
-
-
-def _channels(strip: Any) -> dict[str, str]:
-    """As many as the recording has: Blender spreads one voice over two sides three decibels softer."""
-    told = "channels" in bpy.ops.sound.mixdown.get_rna_type().properties
-    return {"channels": "MONO" if strip.sound.channels == "MONO" else "STEREO"} if told else {}
 
 
 def volume_curve(scene: bpy.types.Scene, strip: Any) -> bpy.types.FCurve | None:
@@ -72,7 +72,7 @@ def _kept(scene: bpy.types.Scene, strip: Any) -> Path:
     fade = volume_curve(scene, strip)
     volume = strip.volume if fade is None else [round(fade.evaluate(frame), 4) for frame in range(round(start), round(end))]
     facts = (
-        str(source), _channels(strip), status.st_mtime_ns, status.st_size, [key - start for key in keys], end - start,
+        str(source), compat.mixdown_channels(strip), status.st_mtime_ns, status.st_size, [key - start for key in keys], end - start,
         compat.strip_content_start(strip) - start, volume, getattr(strip, "pitch_correction", None), compat.strip_sound_delay(strip),
         float(compat.frame_rate(strip.id_data)) if isinstance(strip.id_data, bpy.types.Scene) else 0.0,
     )  # fmt: skip

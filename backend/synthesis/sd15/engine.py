@@ -64,7 +64,8 @@ class Engine:
 
         def make() -> Bank:
             free = free_bytes(setting.device)
-            if self.loaded and free is not None and free < reference_bytes(setting.weights.paths(), setting.dtype.itemsize):
+            card = setting.device != "cpu"
+            if self.loaded and free is not None and free < reference_bytes(setting.weights.paths(), setting.dtype.itemsize, card):
                 self.free()
             return _make_bank(setting, plan, square, tick)
 

@@ -104,10 +104,10 @@ def needed(sizes: Sizes, settings: Sd15Settings, plan: Plan, itemsize: int, chan
     return int(max(_taken(*moment, card) for moment in [*moments, (bank_weights, encoding)]) + (_BASE if card else 0))
 
 
-def reference_bytes(files: Mapping[str, Path], itemsize: int) -> int:
+def reference_bytes(files: Mapping[str, Path], itemsize: int, card: bool) -> int:
     """Bytes that making a portrait's bank takes beside whatever is loaded."""
     sizes = weights_bytes(files, itemsize)
-    return int(_taken(sizes.reference + sizes.image_encoder + sizes.vae, _ENCODER_PICTURE * itemsize / 2, True))
+    return int(_taken(sizes.reference + sizes.image_encoder + sizes.vae, _ENCODER_PICTURE * itemsize / 2, card))
 
 
 def _taken(weights: float, activations: float, card: bool) -> float:
