@@ -13,6 +13,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from .prediction_curves import points_of
+
 MOST_KEPT = 256  # curves, of 8 bytes a frame
 # What decides a curve's values between its keys, as ``foreach_get`` reads it.
 _FLOATS = (("co", 2), ("handle_left", 2), ("handle_right", 2), ("back", 1), ("amplitude", 1), ("period", 1))
@@ -23,8 +25,11 @@ _kept: OrderedDict[bytes, NDArray[np.float64]] = OrderedDict()
 
 def values_of(curve: bpy.types.FCurve, frames: list[int]) -> NDArray[np.float64]:
     """The curve at the frames, (frames,). The array may be shared: it is not to be written to."""
-    if len(curve.modifiers) or len(curve.sampled_points):  # which depend on more than the keys
+    if len(curve.modifiers):  # which depend on more than the keys
         return _evaluated(curve, frames)
+    if len(curve.sampled_points):  # a prediction: nothing to keep, it is read in one go
+        points = points_of(curve).astype(np.float64)
+        return np.interp(frames, points[:, 0], points[:, 1])
     key = _digest(curve, frames)
     found = _kept.get(key)
     if found is None:

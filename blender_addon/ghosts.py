@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import actors, compat, curves, prediction
 from .au_keys import thinned
 from .bridge.facs import AU_KEYS, MAXIMUM_INTENSITY
+from .prediction_curves import points_of
 from .rig_layout import AU_PROPERTIES, BONE_NAMES, PREDICTED_PREFIX
 
 TOLERANCE = 0.1  # intensity by which keys taken over may miss the ghost
@@ -39,15 +40,14 @@ class Ghost:
 
 def ghosts_of(actor: bpy.types.Object, keys: frozenset[str] | None = None) -> list[Ghost]:
     """Ghosts of the actor's free AUs, of those named if any are; empty before the first prediction."""
-    action = prediction.predicted_action(actor)
-    strip = prediction.predicted_strip(actor)
-    if action is None or strip is None:
+    predicted = prediction.predicted_curves(actor)
+    if not predicted:
         return []
     commanded = curves.commanded_keys(actor)
     found = []
-    for curve in compat.iterate_curves(action, compat.assigned_slot(strip)):
+    for curve in predicted:
         key = curve.data_path[2:-2].removeprefix(PREDICTED_PREFIX) if curve.data_path.startswith(f'["{PREDICTED_PREFIX}') else ""
-        if key in AU_KEYS and key not in commanded and (keys is None or key in keys) and len(curve.keyframe_points):
+        if key in AU_KEYS and key not in commanded and (keys is None or key in keys):
             found.append(_ghost(key, curve))
     return found
 
@@ -103,15 +103,14 @@ def lines(actor: bpy.types.Object, first: float, last: float, height: float = MA
 
 def motion_of_selected(actor: bpy.types.Object) -> list[tuple[str, int, Ghost]]:
     """Predicted motion of the landmarks that are selected in pose mode: bone name, axis 0 (x) or 2 (z), curve in armature units."""
-    strip = prediction.predicted_strip(actor)
-    if strip is None or actor.mode != "POSE":
+    if actor.mode != "POSE":
         return []
     chosen = [name for name in BONE_NAMES if name in actor.pose.bones and compat.is_bone_selected(actor.pose.bones[name])]
     if len(chosen) > MOST_LANDMARKS:
         return []
     paths = {f'pose.bones["{name}"].location': name for name in chosen}
     found = []
-    for curve in compat.iterate_curves(strip.action, compat.assigned_slot(strip)) if paths else ():
+    for curve in prediction.predicted_curves(actor) if paths else ():
         name = paths.get(curve.data_path)
         if name is not None and curve.array_index in AXES:
             found.append((name, curve.array_index, _ghost(f"{name} {curve.array_index}", curve)))
@@ -119,9 +118,8 @@ def motion_of_selected(actor: bpy.types.Object) -> list[tuple[str, int, Ghost]]:
 
 
 def _ghost(key: str, curve: bpy.types.FCurve) -> Ghost:
-    points = np.empty(2 * len(curve.keyframe_points), np.float32)
-    curve.keyframe_points.foreach_get("co", points)
-    return Ghost(key, points[::2].copy(), points[1::2].copy())
+    points = points_of(curve)
+    return Ghost(key, points[:, 0], points[:, 1])
 
 
 def _line(ghost: Ghost, words: str, colour: tuple[float, float, float, float], first: float, last: float) -> Line | None:

@@ -20,6 +20,9 @@ RIG_ENTRIES: tuple[tuple[str, str] | None, ...] = (
     ("autter.unpin_landmarks", "UNPINNED"),
     ("autter.pin_range", "PINNED"),
     ("autter.unpin_range", "UNPINNED"),
+    None,
+    ("autter.prediction_to_keys", "KEYFRAME"),
+    ("autter.prediction_to_samples", "IPO_LINEAR"),
     ("autter.clear_prediction", "TRASH"),
 )
 CHANNELS: tuple[tuple[str, str], ...] = (

@@ -79,12 +79,8 @@ class AUTTER_OT_another_take(PredictOperator, bpy.types.Operator):
     takes_onward = 1
 
 
-class AUTTER_OT_clear_prediction(ActorEdit, bpy.types.Operator):
-    """Take the prediction off the rig; your own keys stay"""
-
-    bl_idname = "autter.clear_prediction"
-    bl_label = "Clear Prediction"
-    bl_options = {"REGISTER", "UNDO"}
+class PredictionEdit(ActorEdit):
+    """Mixin: an edit of the prediction itself."""
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -93,9 +89,55 @@ class AUTTER_OT_clear_prediction(ActorEdit, bpy.types.Operator):
         missing = actor is not None and prediction.predicted_range(actor) is None
         return no_actor(context) or ("There is no prediction yet; make one with Predict" if missing else "")
 
+
+class AUTTER_OT_clear_prediction(PredictionEdit, bpy.types.Operator):
+    """Take the prediction off the rig; your own keys stay"""
+
+    bl_idname = "autter.clear_prediction"
+    bl_label = "Clear Prediction"
+    bl_options = {"REGISTER", "UNDO"}
+
     def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
         """Without its track and action."""
         prediction.remove_prediction(actor)
+        return ""
+
+
+class AUTTER_OT_prediction_to_keys(PredictionEdit, bpy.types.Operator):
+    """Give the prediction a key a frame, to be edited in the strip's tweak mode; it then plays slower, and so do predictions to come"""
+
+    bl_idname = "autter.prediction_to_keys"
+    bl_label = "Prediction to Keys"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs a prediction without keys."""
+        reason = super().disabled_reason(context)
+        return reason or ("It has keys already" if actors.find_actor(context).autter.prediction_keyed else "")
+
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
+        """Typed GENERATED."""
+        prediction.set_keyed(actor, True)
+        return ""
+
+
+class AUTTER_OT_prediction_to_samples(PredictionEdit, bpy.types.Operator):
+    """Let the prediction play as fast as it can again: what its keys show on frames stays, the keys go"""
+
+    bl_idname = "autter.prediction_to_samples"
+    bl_label = "Prediction to Samples"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Needs a prediction with keys."""
+        reason = super().disabled_reason(context)
+        return reason or ("" if actors.find_actor(context).autter.prediction_keyed else "It has no keys; Prediction to Keys makes them")
+
+    def edit(self, context: bpy.types.Context, actor: bpy.types.Object) -> str:
+        """A sample a frame."""
+        prediction.set_keyed(actor, False)
         return ""
 
 
@@ -145,4 +187,12 @@ def shown_scene(context: bpy.types.Context, scene: bpy.types.Scene) -> Iterator[
             window.scene = before
 
 
-CLASSES = (AUTTER_OT_predict, AUTTER_OT_another_take, AUTTER_OT_clear_prediction, AUTTER_OT_use_result, AUTTER_OT_use_live_result)
+CLASSES = (
+    AUTTER_OT_predict,
+    AUTTER_OT_another_take,
+    AUTTER_OT_clear_prediction,
+    AUTTER_OT_prediction_to_keys,
+    AUTTER_OT_prediction_to_samples,
+    AUTTER_OT_use_result,
+    AUTTER_OT_use_live_result,
+)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import compat, handle_rig
 from .handle_layout import HANDLE_NAMES
+from .prediction_curves import points_of
 from .rig_layout import BONE_NAMES, PREDICTED_TRACK, ROOT_BONE
 
 ADDING = ("COMBINE", "ADD")
@@ -96,6 +97,9 @@ def _lay(
 
 def _values(curve: bpy.types.FCurve, frames: list[int]) -> NDArray[np.float64]:
     """The curve at the frames; a dense linear one (a prediction) is read in one go."""
+    if len(curve.sampled_points) and not len(curve.modifiers):
+        points = points_of(curve)
+        return np.interp(frames, points[:, 0], points[:, 1])
     count = len(curve.keyframe_points)
     if count < len(frames) // 2 or len(curve.modifiers) or count < 2 or curve.extrapolation != "CONSTANT":
         return np.array([curve.evaluate(frame) for frame in frames])
@@ -103,6 +107,5 @@ def _values(curve: bpy.types.FCurve, frames: list[int]) -> NDArray[np.float64]:
     curve.keyframe_points.foreach_get("interpolation", kinds)
     if (kinds != compat.INTERPOLATION_LINEAR).any():
         return np.array([curve.evaluate(frame) for frame in frames])
-    points = np.empty(2 * count, np.float32)
-    curve.keyframe_points.foreach_get("co", points)
-    return np.interp(frames, points[::2], points[1::2])
+    points = points_of(curve)
+    return np.interp(frames, points[:, 0], points[:, 1])

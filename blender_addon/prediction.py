@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import bpy
 import numpy as np
-from numpy.typing import NDArray
 
-from . import compat, pins
+from . import compat, pins, prediction_curves
 from .actors import frame_of, require_bones
 from .bridge.shot import Track
 from .build_actor import add_animated_properties
 from .motion_layers import FADE_FRAMES, Motion, laid_over
+from .prediction_curves import Channel, rows_of
 from .rig_layout import BONE_COLLECTIONS, BONE_NAMES, PREDICTED_PROPERTIES, PREDICTED_TRACK
 
 AXES = (0, 2)  # a bone's x and z lie in the portrait's plane
@@ -28,8 +28,8 @@ def write_prediction(
 ) -> bpy.types.Action:
     """Replaces the actor's prediction by the track; row 0 of the shot lies at scene frame ``frame_start``.
 
-    Bones get the landmarks' way from the portrait's own landmarks; keys are typed GENERATED, one a frame, linear. Pinned
-    landmarks and frames keep what they had. ``piece``: the track is a window of the shot and goes into the prediction, with
+    Bones get the landmarks' way from the portrait's own landmarks, a value a frame, linear between. Pinned landmarks and
+    frames keep what they had. ``piece``: the track is a window of the shot and goes into the prediction, with
     a cross-fade over ``fade`` frames inside its ends.
     """
     require_bones(actor)
@@ -45,7 +45,7 @@ def write_motion(actor: bpy.types.Object, motion: Motion) -> bpy.types.Action:
     add_animated_properties(actor, PREDICTED_PROPERTIES)
     action, slot = _own_action(actor)
     bag = compat.bag_of(action, actor, slot)
-    _write_curves(bag, motion)
+    prediction_curves.write(bag, _channels(motion), motion.first, actor.autter.prediction_keyed)
     _lay_on_track(actor, action, slot, motion.first, motion.last)
     action.update_tag()
     actor.update_tag()
@@ -58,31 +58,20 @@ def read_motion(actor: bpy.types.Object) -> Motion | None:
     if strip is None:
         return None
     first, last = round(strip.action_frame_start), round(strip.action_frame_end)
-    curves = {(curve.data_path, curve.array_index): curve for curve in compat.iterate_curves(strip.action, compat.assigned_slot(strip))}
+    curves = {(curve.data_path, curve.array_index): curve for curve in predicted_curves(actor)}
     points = np.zeros((last - first + 1, len(BONE_NAMES), 2), np.float32)
     present = np.zeros(len(BONE_NAMES), bool)
     for point, name in enumerate(BONE_NAMES):
         for column, index in enumerate(AXES):
             curve = curves.get((f'pose.bones["{name}"].location', index))
             if curve is not None:
-                points[:, point, column] = _rows_of(curve, first, last)
+                points[:, point, column] = rows_of(curve, first, last)
                 present[point] = True
     known = [curves.get((item.data_path, 0)) for item in PREDICTED_PROPERTIES]
     aus = None
     if any(curve is not None for curve in known):
-        aus = np.stack([_rows_of(curve, first, last) if curve else np.zeros(len(points)) for curve in known], 1).astype(np.float32)
+        aus = np.stack([rows_of(curve, first, last) if curve else np.zeros(len(points)) for curve in known], 1).astype(np.float32)
     return Motion(first, points, aus, present)
-
-
-def _rows_of(curve: bpy.types.FCurve, first: int, last: int) -> NDArray[np.float64]:
-    """A curve at every frame; straight from the keys where there is one for each."""
-    count = len(curve.keyframe_points)
-    if count == last - first + 1:
-        keys = np.empty(2 * count, np.float32)
-        curve.keyframe_points.foreach_get("co", keys)
-        if keys[0] == first and keys[-2] == last:
-            return keys[1::2]
-    return np.array([curve.evaluate(frame) for frame in range(first, last + 1)])
 
 
 def remove_prediction(actor: bpy.types.Object) -> None:
@@ -99,6 +88,26 @@ def remove_prediction(actor: bpy.types.Object) -> None:
             actor[item.key] = item.default
     actor.autter.prediction_stamp = ""
     actor.update_tag()
+
+
+def set_keyed(actor: bpy.types.Object, keyed: bool) -> None:
+    """Gives the prediction keys, or takes them for samples; so do predictions to come."""
+    actor.autter.prediction_keyed = keyed
+    curves, span = predicted_curves(actor), predicted_range(actor)
+    if span is None:
+        return
+    if keyed:
+        prediction_curves.to_keys(curves)
+    else:
+        prediction_curves.to_samples(curves, *span)
+    predicted_action(actor).update_tag()
+    actor.update_tag()
+
+
+def predicted_curves(actor: bpy.types.Object) -> list[bpy.types.FCurve]:
+    """The prediction's f-curves; none before the first one."""
+    strip = predicted_strip(actor)
+    return [] if strip is None else list(compat.iterate_curves(strip.action, compat.assigned_slot(strip)))
 
 
 def predicted_action(actor: bpy.types.Object) -> bpy.types.Action | None:
@@ -143,52 +152,14 @@ def _used_elsewhere(action: bpy.types.Action, actor: bpy.types.Object) -> bool:
     return False
 
 
-def _write_curves(bag: object, motion: Motion) -> None:
-    """All curves of the prediction, made anew unless there are keys for just these frames already."""
-    channels = list(_channels(motion))
-    curves = {(curve.data_path, curve.array_index): curve for curve in bag.fcurves}
-    count = len(motion.points)
-    fits = curves.keys() == {(path, index) for path, index, _, _ in channels} and all(_is_ours(curve, count) for curve in curves.values())
-    if not fits:
-        bag.fcurves.clear()
-    make = compat.curve_maker(bag)
-    keys = np.empty((count, 2), np.float32)
-    keys[:, 0] = np.arange(motion.first, motion.first + count)
-    types = np.full(count, compat.KEY_TYPE_GENERATED, np.int32)
-    interpolations = np.full(count, compat.INTERPOLATION_LINEAR, np.int32)
-    for path, index, group, values in channels:
-        keys[:, 1] = values
-        curve = curves[path, index] if fits else make(path, index, group)
-        points = curve.keyframe_points
-        if not fits:
-            points.add(count)
-            points.foreach_set("interpolation", interpolations)
-            points.foreach_set("type", types)
-        points.foreach_set("co", keys.ravel())
-        if not fits:  # same frames, linear: there is nothing to sort, and handles have no say
-            curve.update()
-    if fits and channels:  # one of them tells Blender that the action is another
-        curve.update()
-
-
-def _is_ours(curve: bpy.types.FCurve, count: int) -> bool:
-    """Whether a curve still is as we write them: as many keys, all of our type and linear."""
-    points = curve.keyframe_points
-    if len(points) != count:
-        return False
-    edges = (points[0], points[count // 2], points[count - 1])
-    return all(point.type == "GENERATED" and point.interpolation == "LINEAR" for point in edges)
-
-
-def _channels(motion: Motion) -> Iterator[tuple[str, int, str, NDArray[np.float32]]]:
-    """Data path, array index, group and values of each curve."""
+def _channels(motion: Motion) -> Iterator[Channel]:
     for point, (name, kind) in enumerate(zip(BONE_NAMES, BONE_COLLECTIONS)):
         if motion.present[point]:
             for column, index in enumerate(AXES):
-                yield f'pose.bones["{name}"].location', index, kind, motion.points[:, point, column]
+                yield Channel(f'pose.bones["{name}"].location', index, kind, motion.points[:, point, column])
     if motion.aus is not None:
         for column, item in enumerate(PREDICTED_PROPERTIES):
-            yield item.data_path, 0, item.group, motion.aus[:, column]
+            yield Channel(item.data_path, 0, item.group, motion.aus[:, column])
 
 
 def _lay_on_track(actor: bpy.types.Object, action: bpy.types.Action, slot: object, first: int, last: int) -> None:

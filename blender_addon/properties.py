@@ -75,6 +75,9 @@ class AutterObjectSettings(bpy.types.PropertyGroup):
     seed: IntProperty(name="Seed", description="Another seed gives another take of everything that is free", min=0, default=0)
     range_takes: IntProperty(name="Range Takes", description="How many other takes of a few frames were asked for", min=0)
     prediction_stamp: StringProperty(name="Prediction Stamp", description="Which shot the prediction on the rig answers")
+    prediction_keyed: BoolProperty(
+        name="Prediction with Keys", description="The prediction has keys instead of samples: they can be edited, and play slower"
+    )
     pinned_ranges: CollectionProperty(type=PinnedRange, name="Pinned Frames", description="Frames whose prediction stays as it is")
     is_fitted: BoolProperty(name="Fitted", description="The landmarks were put right by hand")
     fitting: BoolProperty(name="Being Fitted", description="The animation steps aside while landmarks are put right")

@@ -100,6 +100,15 @@ def playback(scene: Any) -> Dict[str, float]:
     return {"median": float(np.median(batches)), "best": min(batches), "busy": float(np.median(busy))}
 
 
+def with_keys(actor: Any, scene: Any) -> Dict[str, float]:
+    """Playback of a prediction whose samples were made keys."""
+    part("prediction").set_keyed(actor, True)
+    try:
+        return playback(scene)
+    finally:
+        part("prediction").set_keyed(actor, False)
+
+
 def on_one_core(scene: Any) -> Optional[Dict[str, float]]:
     """Playback with all of Blender's threads on one core. Blender hands hundreds of small tasks from core to core, so the figure above
     depends on how far apart these are, and this one does not. None where a process cannot choose.
@@ -198,6 +207,7 @@ def main(out: Path) -> None:
     perform(LONG)
     figures: Dict[str, Any] = {"blender": bpy.app.version_string, "write": writing(actor), "play": playback(scene)}
     figures["play_on_one_core"] = on_one_core(scene)
+    figures["play_with_keys"] = with_keys(actor, scene)
     part("handle_rig").switch_on(actor, part("handle_layout").REGION_TITLES)
     figures["play_with_handles"] = playback(scene)
     if os.environ.get("AUTTER_BACKEND_PYTHON"):

@@ -77,6 +77,7 @@ def print_table(reports: dict[str, dict[str, Any]]) -> None:
         ("play, ms a frame, best", f"< {LIMITS['play']}", [found["play"]["best"] for found in reports.values()]),
         ("play on one core, median", "", [(found["play_on_one_core"] or {}).get("median") for found in reports.values()]),
         ("play, processor, median", "", [found["play"]["busy"] for found in reports.values()]),
+        ("play, keys for samples, median", "", [found["play_with_keys"]["median"] for found in reports.values()]),
         ("play with all handles, best", "", [found["play_with_handles"]["best"] for found in reports.values()]),
     ]
     live = [found.get("live") for found in reports.values()]
@@ -88,6 +89,6 @@ def print_table(reports: dict[str, dict[str, Any]]) -> None:
         ("its processor time, ms, most", "", "stall_busy", 1),
     ):
         rows.append((name, limit, [scale * found[key] if found else None for found in live]))
-    print(f"{'':30s}{'wanted':>9s}" + "".join(f"{version:>9s}" for version in reports))
+    print(f"{'':32s}{'wanted':>9s}" + "".join(f"{version:>9s}" for version in reports))
     for name, limit, values in rows:
-        print(f"{name:30s}{limit:>9s}" + "".join(f"{value:9.2f}" if value is not None else f"{'-':>9s}" for value in values))
+        print(f"{name:32s}{limit:>9s}" + "".join(f"{value:9.2f}" if value is not None else f"{'-':>9s}" for value in values))

@@ -22,16 +22,63 @@ def test_track_round_trip(addon, tmp_path):
     assert np.allclose(before, track.landmarks[0], atol=2e-2) and np.allclose(after, track.landmarks[-1], atol=2e-2)
 
 
-def test_keys_are_generated_and_linear(addon, tmp_path):
+def test_a_prediction_is_samples(addon, tmp_path):
     actor = faces.actor(addon, tmp_path)
-    action = addon.prediction.write_prediction(actor, faces.track(addon, 12, aus=np.full((12, 18), 2.0, np.float32)), 1)
-    strip = actor.animation_data.nla_tracks["Predicted"].strips[0]
-    curves = list(addon.compat.iterate_curves(action, addon.compat.assigned_slot(strip)))
+    addon.prediction.write_prediction(actor, faces.track(addon, 12, aus=np.full((12, 18), 2.0, np.float32)), 5)
+    curves = addon.prediction.predicted_curves(actor)
     assert len(curves) == 162 * 2 + 18
-    assert {point.type for curve in curves for point in curve.keyframe_points} == {"GENERATED"}
-    assert {point.interpolation for curve in curves for point in curve.keyframe_points} == {"LINEAR"}
+    assert {(len(curve.sampled_points), len(curve.keyframe_points)) for curve in curves} == {(12, 0)}
+    assert {(curve.sampled_points[0].co[0], curve.sampled_points[11].co[0]) for curve in curves} == {(5.0, 16.0)}
     assert {curve.group.name for curve in curves} == {*addon.rig_layout.COLLECTION_COLOURS, "FACS Predicted"}
     assert actor.animation_data.nla_tracks["Predicted"].lock and actor.animation_data.action is None
+
+
+def test_keys_are_made_on_demand_and_stay_in_demand(addon, scene_with_voice):
+    actor = scene_with_voice
+    faces.double(addon, predict=faces.predicting(addon, 6.0))
+    bpy.ops.autter.predict()
+    shown = addon.evaluation.sample_landmarks(actor, range(1, 97))
+    assert bpy.ops.autter.prediction_to_keys() == {"FINISHED"}
+    curves = addon.prediction.predicted_curves(actor)
+    assert {(len(curve.sampled_points), len(curve.keyframe_points)) for curve in curves} == {(0, 96)}
+    assert {point.type for curve in curves for point in curve.keyframe_points} == {"GENERATED"}
+    assert {point.interpolation for curve in curves for point in curve.keyframe_points} == {"LINEAR"}
+    assert np.array_equal(addon.evaluation.sample_landmarks(actor, range(1, 97)), shown)
+    with pytest.raises(RuntimeError, match="has keys already"):
+        bpy.ops.autter.prediction_to_keys()
+
+    name = f'pose.bones["{LIP}"].location'
+    curve = next(curve for curve in curves if curve.data_path == name and curve.array_index == 0)
+    curve.keyframe_points[39].co[1] += 0.25
+    curve.update()
+    actor.animation_data.nla_tracks["Predicted"].strips[0].action.update_tag()
+    bpy.context.view_layer.update()
+    moved = addon.evaluation.sample_landmarks(actor, [40])[0] - shown[39]
+    assert moved[addon.rig_layout.BONE_NAMES.index(LIP), 0] == pytest.approx(0.25 * actor.autter.unit, abs=0.05)
+    bpy.ops.autter.prediction_to_samples()
+    assert len(addon.prediction.predicted_curves(actor)[0].sampled_points) == 96
+    assert np.allclose(addon.evaluation.sample_landmarks(actor, [40])[0] - shown[39], moved, atol=1e-3)
+    with pytest.raises(RuntimeError, match="Prediction to Keys makes them"):
+        bpy.ops.autter.prediction_to_samples()
+
+    bpy.ops.autter.prediction_to_keys()
+    bpy.ops.autter.predict()
+    assert {len(curve.keyframe_points) for curve in addon.prediction.predicted_curves(actor)} == {96}
+    assert np.allclose(addon.evaluation.sample_landmarks(actor, range(1, 97)), shown, atol=1e-3)
+
+
+def test_a_keyed_prediction_of_an_older_file_is_read_and_replaced(addon, tmp_path):
+    actor = faces.actor(addon, tmp_path)
+    track = faces.track(addon, 30, 4.0)
+    addon.prediction.write_prediction(actor, track, 1)
+    addon.prediction.set_keyed(actor, True)
+    actor.autter.prediction_keyed = False  # such a file knows nothing of it
+    motion = addon.prediction.read_motion(actor)
+    assert motion.points.shape == (30, 162, 2) and np.abs(motion.points).max() > 0.01
+    assert np.allclose(addon.plain_rig.bone_offsets(actor, list(range(1, 31))), motion.points, atol=1e-5)
+    addon.prediction.write_prediction(actor, track, 1)
+    assert {len(curve.sampled_points) for curve in addon.prediction.predicted_curves(actor)} == {30}
+    assert np.allclose(addon.prediction.read_motion(actor).points, motion.points, atol=1e-6)
 
 
 def test_writing_750_frames_is_quick(addon, tmp_path):

@@ -23,6 +23,7 @@ EDITS = {
     "pin_landmarks": {"bones": "Jaw.18"},
     "pin_range": {"frame_first": 3, "frame_last": 9},
     "clear_prediction": {},
+    "prediction_to_keys": {},
     "take_over_au": {"key": "AU01"},
     "predict": {},
     "another_take": {},
@@ -49,7 +50,7 @@ def state_of(addon, name: str) -> tuple[object, ...]:
     actor = bpy.data.objects[name]
     curves = sorted(
         (curve.data_path, curve.array_index, tuple(tuple(p.co) for p in curve.keyframe_points))
-        for curve in addon.curves.animator_curves(actor)
+        for curve in (*addon.curves.animator_curves(actor), *addon.prediction.predicted_curves(actor))
     )
     motion = addon.prediction.read_motion(actor)
     return (

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shares", nargs="+", default=[], metavar="NAME=SHARE", help="shares of the pairs by data set, e.g. grid=0.2 actors=0.6"
     )
     parser.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="go on from stored weights, at a quarter of the learning rate")
+    parser.add_argument("--learning-rate", type=float, help="highest rate of the optimizer, in place of the configured one")
     parser.add_argument(
         "--average", type=Path, nargs="+", metavar="WEIGHTS", help="train nothing: write the mean of these stored weights, entry by entry"
     )
@@ -70,6 +71,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         config = replace(fine_tuning(config), network=read_config(arguments.start_from))
     if arguments.minutes:
         config = replace(config, minutes=arguments.minutes)
+    if arguments.learning_rate:
+        config = replace(config, learning_rate=arguments.learning_rate)
     if arguments.shares:
         config = replace(config, shares=named_shares(arguments.shares))
     if arguments.packed:
