@@ -28,7 +28,8 @@ class FaceClip:
     """Frames of one person under one camera.
 
     ``frames``: (n, 256, 256, 3) uint8, usually mapped from disk. ``points``: (n, 162, 2) float32 crop coordinates. ``aus``: (n, 18)
-    float32 0..5. ``consecutive``: whether row i follows row i - 1 in time. ``validation``: whether it is held out.
+    float32 0..5, NaN where nobody knows. ``consecutive``: whether row i follows row i - 1 in time. ``validation``: whether it is held out.
+    ``originals``: so many rows were seen by a camera, the others were made of them by warps (``stills.py``); None: all.
     """
 
     name: str
@@ -39,6 +40,7 @@ class FaceClip:
     aus: NDArray[np.float32]
     consecutive: bool
     validation: bool
+    originals: int | None = None
 
 
 def held_out(stem: str, modulo: int = 10) -> bool:
@@ -70,16 +72,23 @@ def load_clips(folder: Path) -> list[FaceClip]:
                 aus=fields["aus"],
                 consecutive=bool(fields["consecutive"]),
                 validation=bool(fields["validation"]),
+                originals=originals_of(fields),
             )
         )
     return clips
+
+
+def originals_of(fields: dict[str, Any]) -> int | None:
+    """The stored number of a clip's originals."""
+    return int(fields["originals"]) if "originals" in fields else None
 
 
 def write_clip(folder: Path, clip: FaceClip) -> None:
     """Writes a clip into the cache, the notes last: a clip without notes is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{clip.name}.npy", clip.frames)
-    notes = {"dataset": clip.dataset, "person": clip.person, "consecutive": clip.consecutive, "validation": clip.validation}
+    notes: dict[str, Any] = {"dataset": clip.dataset, "person": clip.person, "consecutive": clip.consecutive, "validation": clip.validation}
+    notes |= {} if clip.originals is None else {"originals": clip.originals}
     partial = folder / f".{clip.name}.partial.npz"
     arrays: dict[str, Any] = {key: np.array(value) for key, value in notes.items()}
     np.savez(partial, points=clip.points, aus=clip.aus, **arrays)

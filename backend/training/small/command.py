@@ -13,11 +13,13 @@ from bridge.faults import Fault
 if TYPE_CHECKING:
     from backend.synthesis.small.network import SmallNetwork
 
+    from .cache import FaceClip
     from .config import TrainingConfig
     from .ranks import Ranks
 
 HELD_OUT_PEOPLE = ("single_face", "face_noface", "noface_face")  # one man in three clips
 DATASETS = ("grid", "pyfeat", "actors")
+REAL = ("grid", "pyfeat")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shares", nargs="+", default=[], metavar="NAME=SHARE", help="shares of the pairs by data set, e.g. grid=0.2 actors=0.6"
     )
+    parser.add_argument(
+        "--stills", type=Path, metavar="FOLDER", help="photographs of one face each: warped to other expressions, they become pairs too"
+    )
+    parser.add_argument("--stills-each", type=int, default=0, metavar="N", help="so many frames of every real clip, used as stills as well")
     parser.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="go on from stored weights, at a quarter of the learning rate")
     parser.add_argument("--learning-rate", type=float, help="highest rate of the optimizer, in place of the configured one")
     parser.add_argument(
@@ -80,6 +86,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     else:
         cache_all(arguments.data, arguments.work / "cache", arguments.clips)
         clips = load_clips(arguments.work / "cache")
+        clips += cache_all_stills(arguments, clips)
     if arguments.pack:
         return pack_cache(clips, arguments.pack)
     if not any(not clip.validation for clip in clips):
@@ -128,6 +135,15 @@ def named_shares(words: list[str]) -> tuple[tuple[str, float], ...]:
         except ValueError:
             raise Fault("bad-argument", f"{word!r} is no share of a data set.", "Write it as NAME=SHARE, e.g. grid=0.2.") from None
     return tuple(shares)
+
+
+def cache_all_stills(arguments: argparse.Namespace, clips: list[FaceClip]) -> list[FaceClip]:
+    """Stills that are asked for and not in the cache yet."""
+    from .stills import cache_stills, stills_of_clips
+
+    folder = arguments.work / "cache"
+    made = cache_stills(arguments.stills, folder, clips) if arguments.stills else []
+    return made + (stills_of_clips(folder, clips, REAL, arguments.stills_each) if arguments.stills_each else [])
 
 
 def cache_all(data: Path, folder: Path, most: int) -> None:

@@ -51,7 +51,7 @@ class TrainingConfig:
     ema: float = 0.9985
     clip_gradient: float = 1.0
     # Shares of the pairs by data set, of those present; people count evenly within one. One man's 900 clips stay under a quarter.
-    shares: tuple[tuple[str, float], ...] = (("grid", 0.22), ("pyfeat", 0.13), ("actors", 0.65))
+    shares: tuple[tuple[str, float], ...] = (("grid", 0.22), ("pyfeat", 0.13), ("actors", 0.65), ("stills", 0.12))
     # Shares of pairs that open a mouth, close eyes, do anything, or hardly move: those teach it to leave a face alone.
     tasks: tuple[float, float, float, float] = (0.46, 0.18, 0.24, 0.12)
     most_turn: float = 0.12  # how far the head turns between portrait and target, in eye distances of the nose; larger ones get rare

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bridge.faults import Fault
 
-from .cache import FaceClip
+from .cache import FaceClip, originals_of
 
 IMAGENET = "imagenet-features.safetensors"
 _MOVIES, _NOTES = ".mp4", ".npz"
@@ -65,7 +65,8 @@ def _load(notes: Path) -> FaceClip:
         raise Fault("data-missing", f"The movie of {notes.stem} is not whole.", "Make the pack anew with `train small --pack`.")
     dataset, person, consecutive = str(fields["dataset"]), str(fields["person"]), bool(fields["consecutive"])
     points, aus = fields["points"].astype(np.float32) / _PLACES, fields["aus"].astype(np.float32)
-    return FaceClip(notes.stem, dataset, person, frames, points, aus, consecutive, validation=False)
+    originals = originals_of(fields)
+    return FaceClip(notes.stem, dataset, person, frames, points, aus, consecutive, validation=False, originals=originals)
 
 
 def _write(clip: FaceClip, folder: Path) -> None:
@@ -79,6 +80,7 @@ def _write(clip: FaceClip, folder: Path) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
         container.mux(stream.encode())
     arrays: dict[str, Any] = {"dataset": clip.dataset, "person": clip.person, "consecutive": clip.consecutive}
+    arrays |= {} if clip.originals is None else {"originals": clip.originals}
     points = np.rint(clip.points * _PLACES).astype(np.int16)
     np.savez_compressed(folder / f"{clip.name}{_NOTES}", points=points, aus=clip.aus.astype(np.float16), **arrays)
 

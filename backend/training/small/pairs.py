@@ -96,7 +96,7 @@ class PairSampler:
         clips = self.groups[person]
         clip = clips[self.draw.integers(len(clips))]
         if (clip.name, task) not in self._likelihoods:
-            self._likelihoods[clip.name, task] = row_likelihoods(clip.points, task)
+            self._likelihoods[clip.name, task] = row_likelihoods(clip.points, task, clip.originals)
         as_portrait, as_target = self._likelihoods[clip.name, task]
         goal = int(self.draw.choice(len(clip.points), p=as_target))
         if task == "still":
@@ -115,11 +115,12 @@ def person_shares(datasets: list[str], shares: dict[str, float]) -> NDArray[np.f
     return chances / chances.sum()
 
 
-def row_likelihoods(points: Array, task: str = "any") -> tuple[Array, Array]:
+def row_likelihoods(points: Array, task: str = "any", originals: int | None = None) -> tuple[Array, Array]:
     """Chances of each row (n,) as portrait and as target.
 
     "mouth": portraits with lips shut, targets with lips apart; "eyes": portraits with open eyes, targets with closed ones;
-    "any": calm portraits, all targets, those two kinds more often; "still": all alike.
+    "any": calm portraits, all targets, those two kinds more often; "still": all alike. ``originals``: so many of the first rows alone
+    may be targets, and the others, which were made of them, portraits.
     """
     eyes = np.linalg.norm(points[:, REGIONS["eye_left"][0]] - points[:, REGIONS["eye_right"][0]], axis=-1)
     gap = np.linalg.norm(points[:, LIP_INNER_UPPER] - points[:, LIP_INNER_LOWER], axis=-1) / eyes
@@ -137,6 +138,9 @@ def row_likelihoods(points: Array, task: str = "any") -> tuple[Array, Array]:
         portrait, target = np.ones(len(points)), np.ones(len(points))
     else:
         portrait, target = 1 + 2.5 * (gap < np.percentile(gap, 40)) * (closed < 0.3), 1 + 8 * np.clip(gap / 0.25, 0, 1) + 5 * closed**2
+    if originals is not None:
+        portrait, target = portrait + 1e-3, target + 1e-3
+        portrait[:originals], target[originals:] = 0.0, 0.0
     return portrait / portrait.sum(), target / target.sum()
 
 
@@ -189,7 +193,8 @@ class Recipe:
 
     def aus(self) -> Array | None:
         """The target's AUs (18,), None where the network is not to be told."""
-        return self.clip.aus[self.goal] if self.view.with_aus else None
+        aus = self.clip.aus[self.goal]
+        return aus if self.view.with_aus and np.isfinite(aus).all() else None
 
 
 @dataclass(frozen=True)
