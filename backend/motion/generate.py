@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from backend import au_scale
 from backend.motion.asymmetry import one_sided
 from backend.motion.blink import BLINK_FRAMES, blink_curve
 from backend.motion.config import AU_COUNT, LANDMARK_COUNT, MOTION_RATE
 from backend.motion.controls import apply_controls, crisp, reach_of_controls
 from backend.motion.face import reference_face
+from backend.motion.parting import parted_further
 from backend.motion.passes import Passes, Stretch
 from backend.motion.resample import (
     into_motion_rate,
@@ -159,14 +161,16 @@ class MotionGenerator:
         values, keyed, commanded = self._commands(given, stretch)
         noise = self._passes.noise(stretch, given.seed) * np.float32(_TEMPERATURE * given.settings.variation)
         strength = given.settings.au_strength
-        motion, read = self._passes.run(self._voice(given, stretch), values / MAXIMUM_INTENSITY, commanded, noise, strength)
+        told = au_scale.told(values)
+        motion, read = self._passes.run(self._voice(given, stretch), told / MAXIMUM_INTENSITY, commanded, noise, strength)
         inside = slice(start - stretch.first, beyond - stretch.first)
-        values, keyed, commanded, motion = values[inside], keyed[inside], commanded[inside], motion[inside]
-        motion = apply_controls(crisp(motion), given.settings, lambda: strength * reference_face().displaced(values * keyed))
+        values, told, keyed, commanded, motion = values[inside], told[inside], keyed[inside], commanded[inside], motion[inside]
+        motion = apply_controls(crisp(motion), given.settings, lambda: strength * reference_face().displaced(told * keyed))
+        motion = parted_further(motion, strength * au_scale.beyond(values * keyed))
         if given.au_asymmetry is not None:
             sides = into_motion_rate(given.au_asymmetry, given.fps, np.arange(start, beyond))
-            motion = motion - one_sided(strength * values * keyed, sides)
-        aus = np.where(commanded, values, np.clip(read[inside], 0, 1) * MAXIMUM_INTENSITY)
+            motion = motion - one_sided(strength * told * keyed, sides)
+        aus = np.where(commanded, values, au_scale.as_keyed(np.clip(read[inside], 0, 1) * MAXIMUM_INTENSITY))
         shown = out_of_motion_rate(aus, given.frames, given.fps, (first, end), start)
         shown = np.where(given.au_keyed[first:end], given.au_values[first:end], shown)
         return out_of_motion_rate(motion, given.frames, given.fps, (first, end), start), shown.astype(np.float32)

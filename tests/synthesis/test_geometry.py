@@ -175,6 +175,20 @@ def test_upper_teeth_hang_on_the_skull_and_lower_ones_on_the_jaw() -> None:
     assert edges[1][1] > edges[0][1] + 6
 
 
+def test_a_lip_that_rises_over_the_teeth_bares_them_in_a_narrow_gap() -> None:
+    portrait = drawn_face(drawn_points(), 256)
+    mouth = MouthInterior(portrait, drawn_points(), 1.0)
+    low, raised = drawn_points(opening=0.02), drawn_points(opening=0.02)
+    lips = list(REGIONS["lips_inner"]) + list(REGIONS["lips_outer"])
+    low[lips, 1] += 0.0175  # the upper lip stays, the lower one sinks
+    raised[lips, 1] -= 0.0175  # the other way round
+    shy, broad = (mouth.patch(points, 256) for points in (low, raised))
+    assert broad.weight.max() > 2 * shy.weight.max()
+    inner = raised[list(REGIONS["lips_inner"])] * 256
+    row, column = int(inner[:, 1].mean()) - broad.window[0].start, int(inner[:, 0].mean()) + 4 - broad.window[1].start
+    assert (broad.colour[:, row, column] + 1).mean() * 127.5 > 0.5 * mouth.light.mean()  # enamel, not dark
+
+
 def test_rows_of_teeth_are_even_and_their_edges_face_each_other() -> None:
     upper, lower = teeth.row(True), teeth.row(False)
     for drawing in (upper, lower):

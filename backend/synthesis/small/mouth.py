@@ -37,6 +37,11 @@ Window = tuple[slice, slice]
 _NARROW_SHARE, _WIDE_SHARE = 0.35, 0.85
 _FIRST_GAP, _FULL_GAP = 0.06, 0.16  # lip gap in eye distances from which, and at which fully, the interior shows
 _PARTED, _WIDE = 0.16, 0.32  # likewise, between which the share grows
+# A lip that has risen over the teeth bares them: between these eye distances above the line of the resting lips the interior comes to show
+# in narrow gaps too, from and fully at smaller ones. A speaker's lip rises by .01 to .04, a broad smile's by .05 and more.
+_RISEN, _BARED = 0.035, 0.06
+_FIRST_BARED, _FULL_BARED = 0.03, 0.10
+_BARED_LIGHT = 0.75  # share of the shade behind the lips that goes where they bare the teeth: these stand in front of it
 _EAGER = 2.5  # a mouth that opens to five thirds of its gap in the portrait is drawn anew
 _NOSE_BASE = OF_MEDIAPIPE[2]
 # In eye distances below the line of the resting lips: the biting edges of both rows while the jaw is up.
@@ -45,6 +50,7 @@ _JAW_SHARE = 0.92  # of the chin's way that the lower front teeth go
 _LOWER_SHOWN = 0.030  # the most of the lower teeth above the lower lip
 # The least of the upper teeth below the upper lip, and how much more in a portrait that shows them: a smile has drawn the lip up.
 _UPPER_SHOWN, _SHOWN_OPEN = 0.028, 0.5
+_MOST_SHOWN = 0.085  # of the upper teeth below the upper lip: a lip that rises further would show gums, which few people do
 _DARK = np.array([0.27, 0.13, 0.12], np.float32)  # of the light
 _TONGUE = np.array([0.66, 0.36, 0.35], np.float32)
 _ENAMEL = np.array([1.03, 0.99, 0.90], np.float32)
@@ -108,16 +114,22 @@ class MouthInterior:
 
     def patch(self, points: Array, side: int) -> Patch | None:
         """What is to be mixed into a picture of ``side`` pixels; None where nothing is."""
-        gap = _gap(points)
-        new = np.clip(_EAGER * (gap - self.gap) / max(gap, 1e-4), 0, 1) * np.clip((gap - _FIRST_GAP) / (_FULL_GAP - _FIRST_GAP), 0, 1)
-        share = self.strength * float(new * _mixed(gap))
+        gap, bared = _gap(points), self._bared(points)
+        first, full = (a + (b - a) * bared for a, b in ((_FIRST_GAP, _FIRST_BARED), (_FULL_GAP, _FULL_BARED)))
+        new = np.clip(_EAGER * (gap - self.gap) / max(gap, 1e-4), 0, 1) * np.clip((gap - first) / (full - first), 0, 1)
+        share = self.strength * float(new * _mixed(gap, bared))
         if share < 0.01:
             return None
         window = _window(points, side)
-        opening, colour = self._interior(points, gap, side, window)
+        opening, colour = self._interior(points, gap, bared, side, window)
         return Patch(window, (opening * share).transpose(2, 0, 1), (colour / np.float32(127.5) - 1).transpose(2, 0, 1))
 
-    def _interior(self, points: Array, gap: float, side: int, window: Window) -> tuple[Array, Array]:
+    def _bared(self, points: Array) -> float:
+        """0 to 1: how far the upper lip at ``points`` has risen over the teeth."""
+        risen = self.rest.lips - float(_Face.of(points).local(points[LIP_INNER_UPPER])[1])
+        return float(np.clip((risen - _RISEN) / (_BARED - _RISEN), 0, 1))
+
+    def _interior(self, points: Array, gap: float, bared: float, side: int, window: Window) -> tuple[Array, Array]:
         """Opening (h, w, 1) 0..1 and the colours (h, w, 3) 0..255 behind it."""
         face = _Face.of(points)
         x, y = face.local(_grid(window, side))
@@ -125,14 +137,16 @@ class MouthInterior:
         opening = _opening(points, side, window)
         resting = self.rest.lips
         shown = _UPPER_SHOWN + _SHOWN_OPEN * min(self.gap, 0.1)
-        upper_edge = max(resting + _UPPER_EDGE, float(face.local(points[LIP_INNER_UPPER])[1]) + shown)
+        raised = float(face.local(points[LIP_INNER_UPPER])[1])
+        upper_edge = min(max(resting + _UPPER_EDGE, raised + shown), raised + _MOST_SHOWN)
         lip = float(face.local(points[LIP_INNER_LOWER])[1])
         lower_edge = max(resting + _LOWER_EDGE + _JAW_SHARE * max(face.chin - self.rest.chin, 0.0), lip - _LOWER_SHOWN)
         tongue, tongue_cover = _tongue(x, y, lower_edge, lower_edge - upper_edge)
         *lower, lower_cover = cv2.split(teeth.sampled(teeth.row(False), x, y - lower_edge, False))
         *upper, upper_cover = cv2.split(teeth.sampled(teeth.row(True), x, y - upper_edge, True))
         unit = float(np.linalg.norm(face.across)) * side * _FINE
-        lit = np.float32(np.clip(0.8 + 2.2 * gap, 0, 1.05)) * _openness(opening, unit)
+        shade = (1 - _openness(opening, unit)) * np.float32(1 - _BARED_LIGHT * bared)
+        lit = np.float32(np.clip(0.8 + 2.2 * gap, 0, 1.05)) * (1 - shade)
         planes = []  # colour by colour: a few times faster than triples
         for channel, (dark, red, enamel, light) in enumerate(zip(_DARK, _TONGUE, _ENAMEL, self.light, strict=True)):
             colour = _over(dark, red * tongue, tongue_cover)
@@ -213,10 +227,10 @@ def _over(ground: Array | np.float32, colour: Array, cover: Array) -> Array:
     return ground * (1 - cover) + colour * cover
 
 
-def _mixed(gap: float) -> float:
-    """Share of the drawn interior at a lip gap."""
-    wide = np.clip((gap - _PARTED) / (_WIDE - _PARTED), 0, 1)
-    return float(_NARROW_SHARE + (_WIDE_SHARE - _NARROW_SHARE) * wide)
+def _mixed(gap: float, bared: float) -> float:
+    """Share of the drawn interior at a lip gap, with teeth bared so far."""
+    wide = max(float(np.clip((gap - _PARTED) / (_WIDE - _PARTED), 0, 1)), bared)
+    return _NARROW_SHARE + (_WIDE_SHARE - _NARROW_SHARE) * wide
 
 
 def _gap(points: Array) -> float:

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from backend import au_scale
+
 from .conditions import frame_conditions, to_signed
 from .crop import resized, shot_crop
 from .held_back import HeldBack
@@ -135,10 +137,10 @@ def render_frames(
     paste = Paste(portrait, crop, detail)
     face, start, chosen = resized(whole, NETWORK_SIDE), crop.to_unit(portrait_landmarks), runtime or default_runtime()
     last = len(landmarks) if frame_count is None else min(first_frame + frame_count, len(landmarks))
-    rows = range(first_frame, last)
+    rows, told = range(first_frame, last), None if aus is None else au_scale.told(aus)
 
     def asked(row: int) -> tuple[Array, Array | None]:
-        return crop.to_unit(landmarks[row]), None if aus is None else aus[row]
+        return crop.to_unit(landmarks[row]), None if told is None else told[row]
 
     def note(row: int, turn: SafePoints, kept: float) -> None:
         if held_back is not None:
