@@ -48,8 +48,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from backend.synthesis.sd15.devices import best_device, best_dtype, place
+    from backend.synthesis.sd15.engine import keep_libraries_quiet
     from backend.synthesis.sd15.memory import PLANS
 
+    keep_libraries_quiet()
     device = arguments.device or best_device()
     dtype = getattr(torch, _DTYPES[arguments.dtype]) if arguments.dtype else best_dtype(device)
     full = arguments.network == "full" or (arguments.network is None and device != "cpu")

@@ -105,7 +105,7 @@ def empty_caches() -> None:
         torch.cuda.empty_cache()
 
 
-def _quiet() -> None:
+def keep_libraries_quiet() -> None:
     """Keeps the libraries' own progress bars and remarks on configurations out of the terminal and the log."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
@@ -116,7 +116,7 @@ def _quiet() -> None:
 
 
 def _load(setting: Setting, plan: Plan, tick: Tick) -> Models:
-    _quiet()
+    keep_libraries_quiet()
     # By way of the machine's memory: the card never holds more than the plan says.
     models = load_models(setting.weights.paths(), setting.dtype, "cpu", setting.weights.chosen.family, reference=False, tick=tick)
     place(models, plan, setting.device)
@@ -125,7 +125,7 @@ def _load(setting: Setting, plan: Plan, tick: Tick) -> Models:
 
 def _make_bank(setting: Setting, plan: Plan, square: NDArray[np.uint8], tick: Tick) -> Bank:
     """Runs the reference network once, with nothing else of ours in the device's memory that the plan has no room for."""
-    _quiet()
+    keep_libraries_quiet()
     models = load_reference(setting.weights.paths(), setting.dtype, "cpu", setting.weights.chosen.family, tick=tick)
     models.device = torch.device(setting.device)
     networks = [network for network in (models.image_encoder, models.vae, models.reference_unet) if network is not None]
