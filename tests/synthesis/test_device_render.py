@@ -107,7 +107,9 @@ def test_chunks_are_the_frames_one_by_one(runtimes: tuple[TorchRuntime, TorchRun
     given = shot(*SHOTS[name])
     films = [list(render_frames(*given, steps=1, size=size, runtime=runtime)) for runtime in runtimes]
     most, share = apart(*films)
-    assert most <= 1 and share < 5e-4
+    # OpenCV looks pixels up at whole 32nds: where rounding tips a place over at a steep edge, that is two levels, here and there.
+    more = (np.abs(np.stack(films[0]).astype(int) - np.stack(films[1])) > 1).mean()
+    assert most <= 2 and more < 1e-6 and share < 5e-4
     assert np.abs(films[0][0].astype(int) - films[0][1]).max() > 20  # something moves
 
 
