@@ -23,6 +23,7 @@ from drawn_faces import drawn_face, drawn_points
 torch = pytest.importorskip("torch")
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
+from backend import au_scale  # noqa: E402
 from backend.synthesis.small import device_check, device_render  # noqa: E402
 from backend.synthesis.small.crop import resized, shot_crop  # noqa: E402
 from backend.synthesis.small.device_paste import DevicePaste  # noqa: E402
@@ -82,7 +83,7 @@ def shot(frames: int, scale: float, left: float, top: float, width: int, height:
         (drawn_points(opening=0.1 * np.sin(row) ** 2, lids=1 - 0.9 * (row % 4 == 2)) + 0.01 * np.sin(row)) * scale + place
         for row in range(frames)
     ]
-    aus = np.random.default_rng(0).uniform(0, 5, (frames, 18)).astype(np.float32)
+    aus = au_scale.as_keyed(np.random.default_rng(0).uniform(0, 5, (frames, 18)).astype(np.float32))  # drawn in the network's measure
     return ground, (drawn_points() * scale + place).astype(np.float32), np.asarray(track, np.float32), aus
 
 
@@ -107,9 +108,7 @@ def test_chunks_are_the_frames_one_by_one(runtimes: tuple[TorchRuntime, TorchRun
     given = shot(*SHOTS[name])
     films = [list(render_frames(*given, steps=1, size=size, runtime=runtime)) for runtime in runtimes]
     most, share = apart(*films)
-    # OpenCV looks pixels up at whole 32nds: where rounding tips a place over at a steep edge, that is two levels, here and there.
-    more = (np.abs(np.stack(films[0]).astype(int) - np.stack(films[1])) > 1).mean()
-    assert most <= 2 and more < 1e-6 and share < 5e-4
+    assert most <= 1 and share < 5e-4
     assert np.abs(films[0][0].astype(int) - films[0][1]).max() > 20  # something moves
 
 
