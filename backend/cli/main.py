@@ -40,6 +40,7 @@ EXIT_GOOD, EXIT_INTERNAL, EXIT_FAULT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code."""
+    _wait_asleep()
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = _chosen_command(words)
     if command is None:
@@ -88,6 +89,13 @@ def _failed(fault: Fault, as_json: bool, code: int) -> int:
     print(f"{fault.sentence} {fault.hint}".strip(), file=sys.stderr)
     _print_json({"ok": False, "fault": fault.to_dict()}, as_json)
     return code
+
+
+def _wait_asleep() -> None:
+    """Has torch's threads sleep where they wait for each other. They would spin, and with a core that another program needs a picture
+    takes up to a hundred times as long. Read by the OpenMP libraries when they are loaded, so before anything imports torch."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # the same for LLVM's and Intel's
 
 
 def _chosen_command(words: list[str]) -> str | None:

@@ -50,6 +50,17 @@ def test_help_is_fast_and_names_every_command() -> None:
         assert f"| {heavy}\n" not in result.stderr.replace("  ", "").replace("|", "| ").replace("|  ", "| "), f"{heavy} was imported"
 
 
+def test_threads_of_torch_sleep_while_they_wait() -> None:
+    pytest.importorskip("torch")
+    words = [sys.executable, "-c", "from backend.cli.main import main; main([]); import torch"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "KMP_", "GOMP_"))}
+    environment = {**kept, "PYTHONPATH": str(ROOT), "OMP_DISPLAY_ENV": "true"}  # OpenMP tells its settings when it is loaded
+    told = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=60).stderr
+    if "OMP_WAIT_POLICY" not in told:
+        pytest.skip("this torch's OpenMP does not tell its settings")
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in told or "OMP_WAIT_POLICY='PASSIVE'" in told
+
+
 @pytest.mark.parametrize("command", ["animate", "predict", "render", "track", "doctor"])
 def test_every_command_has_help(command: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -83,6 +83,23 @@ def test_pairs_that_hardly_move_count_as_much_as_those_that_do(clips: list[FaceC
     assert float(even[0] / even[1]) == pytest.approx(4, rel=1e-3) and torch.all(evened(first, batch, 0.0) == 1)
 
 
+def test_flow_is_held_still_on_data_sets_of_few_people_alone(
+    clips: list[FaceClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(clips[0], name="few", person="few", dataset="few")
+    config = replace(tiny_config(), minutes=100, learning_rate=1e-3, held_flow=("few",), losses=LossWeights(held_flow=5.0))
+    flows = []
+    for clip in (few, clips[0]):
+        trainer = Trainer(replace(config, seed=3), [clip], tmp_path / clip.dataset, report=lambda _: None)
+        examples = trainer._examples(64, 2, rollout=False)
+        assert examples[0].flow_held.tolist() == [float(clip is few)] * 2
+        monkeypatch.setattr(trainer, "_examples", lambda window, count, rollout, examples=examples: examples)
+        terms = [trainer.step() for _ in range(60)]
+        assert (float(terms[-1]["held"]) > 0) == (clip is few)
+        flows.append(float(predict(trainer.network, *examples, torch.zeros(2, 3, 64, 64), torch.ones(2)).flow.detach().abs().mean()))
+    assert flows[0] < 0.3 * flows[1], flows
+
+
 def test_the_warp_of_training_is_the_warp_of_rendering(clips: list[FaceClip]) -> None:
     from backend.synthesis.small.conditions import to_picture
     from backend.synthesis.small.warp import apply_field
@@ -219,7 +236,7 @@ def test_pairs_made_on_the_device_are_those_of_the_processor(clips: list[FaceCli
     made = DeviceFaces(clips[:2], "cpu").batch(drawn_batch(recipes, first_rows(clips[:2]), config.losses))
     wanted = stack_pairs([build_pair(r.clip, r.start, r.goal, config, r.view, r.with_previous) for r in recipes])
     # Both sum large weights of both signs in single precision: a tenth of a pixel is 4e-4.
-    for name, most in {"raster": 1e-6, "field": 4e-4, "geometry": 5e-2, "aus": 0, "importance": 5e-3, "base": 1e-6}.items():
+    for name, most in {"raster": 1e-6, "field": 4e-4, "geometry": 5e-2, "aus": 0, "importance": 5e-3, "flow_held": 0, "base": 1e-6}.items():
         assert (getattr(made, name) - getattr(wanted, name)).abs().max() <= most, name
     assert (made.field - wanted.field).abs().mean() < 3e-5
     # OpenCV rounds places to 1/32 pixel and colours to whole grey levels after each step.

@@ -23,7 +23,7 @@ _UPPER = ((8.4, 10.2, 0.0), (6.2, 9.0, 0.7), (5.4, 10.0, 0.1), (3.9, 8.6, 0.9), 
 _LOWER = ((5.2, 8.8, 0.0), (5.6, 9.0, 0.1), (5.2, 10.0, -0.3), (4.2, 8.4, 0.8), (3.4, 7.8, 1.2), (4.2, 7.2, 1.5))
 _GAP = 0.1  # millimetres of dark between two teeth
 _GUM = (0.62, 0.34, 0.33)  # of the light
-_CROWDED_DARKNESS = 0.55  # how much of the light is gone at the end of the row
+_CROWDED_DARKNESS = 0.31  # how much of the light is gone at the end of the row
 
 
 @lru_cache(maxsize=2)

@@ -20,6 +20,8 @@ Matrix = NDArray[np.float32]
 Window = tuple[int, int, int, int]
 BENDS, SHADES = 4, 3  # waves of a bend and of a shade
 _LONGEST_WAVE_VECTOR = 5.5  # radians a side: nothing bends within less than a picture's width
+# Logarithms of the least and most zoom: a shot's crop grows to half as much again where the head moves far.
+_ZOOM = (-0.4, 0.22)
 INVERSIONS = 4  # steps of the fixed point that turns a bend round; its slope is a tenth or so
 
 
@@ -85,7 +87,7 @@ def random_look(draw: np.random.Generator) -> Look:
 def random_placing(draw: np.random.Generator, side: int) -> Placing:
     """How a square picture of ``side`` pixels is turned, zoomed, stretched, mirrored and bent."""
     angle = np.deg2rad(draw.normal(0, 7))
-    zoom = np.exp(draw.uniform(-0.08, 0.22))
+    zoom = np.exp(draw.uniform(*_ZOOM))
     mirrored = bool(draw.random() < 0.5)
     stretch = np.exp(draw.uniform(-0.07, 0.07))
     flip = np.diag([(-1.0 if mirrored else 1.0) * stretch, 1.0])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.synthesis.small.network import SmallNetwork
+from backend.synthesis.small.network import LARGEST_RESIDUAL_FLOW, SmallNetwork
 
 from .config import LossWeights
 from .pairs import Pair
@@ -33,6 +33,7 @@ class Batch:
     geometry: Tensor
     aus: Tensor
     importance: Tensor
+    flow_held: Tensor
     base: Tensor
 
 
@@ -51,9 +52,9 @@ def stack_pairs(pairs: list[Pair], device: str = "cpu") -> Batch:
     """The pairs as tensors on a device."""
 
     def stacked(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs])).to(device)
+        return torch.from_numpy(np.stack([np.asarray(getattr(pair, name), np.float32) for pair in pairs])).to(device)
 
-    names = ("portrait", "portrait_window", "target", "raster", "previous", "field", "geometry", "aus", "importance")
+    names = ("portrait", "portrait_window", "target", "raster", "previous", "field", "geometry", "aus", "importance", "flow_held")
     base = torch.stack([pixel_places(pair.window) for pair in pairs]).to(device)
     return Batch(**{name: stacked(name) for name in names}, base=base)
 
@@ -114,6 +115,7 @@ def loss_terms(prediction: Prediction, batch: Batch, weights: LossWeights, share
         "colour": weights.colour * _distance(prediction.picture, batch.target, importance),
         "edges": weights.edges * _edge_distance(prediction.picture, batch.target, importance),
         "flow": weights.flow * _distance(prediction.warped, batch.target, importance),
+        "held": weights.held_flow * (prediction.flow.abs() * batch.flow_held[:, None, None, None]).mean() / LARGEST_RESIDUAL_FLOW,
         "mask": weights.mask * share * prediction.mask.mean(),
     }
     if weights.square:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -39,7 +39,8 @@ class Pair:
 
     ``portrait``: (3, 256, 256) the whole one. ``portrait_window``, ``target``, ``raster``, ``previous``: (3, w, w), colours -1..1,
     ``previous`` all zero where there is none. ``field``: (2, g, g) crop coordinates.
-    ``geometry``: (3, g, g). ``aus``: (19,). ``importance``: (1, w, w) weight of each pixel in the loss.
+    ``geometry``: (3, g, g). ``aus``: (19,). ``importance``: (1, w, w) weight of each pixel in the loss. ``flow_held``: 1 where the
+    residual flow is taught to be still, else 0.
     """
 
     portrait: Array
@@ -52,6 +53,7 @@ class Pair:
     aus: Array
     importance: Array
     window: tuple[int, int, int, int]
+    flow_held: float = 0.0
 
 
 class PairSampler:
@@ -78,7 +80,7 @@ class PairSampler:
         task = str(self.draw.choice(TASKS, p=self.config.tasks))
         clip, start, goal = self._rows(task)
         view = draw_view(clip, goal, self.config, self.draw, window, task)
-        return Recipe(clip, start, goal, view, bool(self.draw.random() >= self.config.no_previous))
+        return Recipe(clip, start, goal, view, bool(self.draw.random() >= self.config.no_previous), flow_held(clip, self.config))
 
     def sequence(self, window: int, length: int) -> list[Pair]:
         """Pairs of ``length`` frames in a row that lead up to a random target; the first alone has a true previous frame.
@@ -179,6 +181,7 @@ class Recipe:
     goal: int
     view: View
     with_previous: bool
+    flow_held: float = 0.0
 
     @property
     def has_previous(self) -> bool:
@@ -219,7 +222,7 @@ def draw_view(clip: FaceClip, goal: int, config: TrainingConfig, draw: np.random
 
 def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, view: View, with_previous: bool) -> Pair:
     """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a common look and placing."""
-    recipe = Recipe(clip, start, goal, view, with_previous)
+    recipe = Recipe(clip, start, goal, view, with_previous, flow_held(clip, config))
     first, second = recipe.points()
 
     def seen(row: int, place: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -227,7 +230,13 @@ def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, vi
 
     portrait, target = seen(start, (0, 0, _SIDE, _SIDE)), seen(goal, view.place)
     previous = to_signed(seen(goal - 1, view.place)) if recipe.has_previous else None
-    return assemble(portrait, first, target, second, previous, recipe.aus(), view.place, config.losses)
+    pair = assemble(portrait, first, target, second, previous, recipe.aus(), view.place, config.losses)
+    return replace(pair, flow_held=recipe.flow_held)
+
+
+def flow_held(clip: FaceClip, config: TrainingConfig) -> float:
+    """1 where the residual flow is to be taught to be still on a clip's person, else 0."""
+    return float(clip.dataset in config.held_flow)
 
 
 def assemble(
