@@ -39,7 +39,9 @@ class Batch:
 
 @dataclass
 class Prediction:
-    """``picture``: what the denoiser says; ``warped``: the portrait under spline and residual flow; ``first``: under the spline alone."""
+    """``picture``: what the denoiser says; ``warped``: the portrait under spline and residual flow; ``first``: under the spline alone.
+
+    ``flow``: as the trunk gives it, also where it is held still and not shown."""
 
     picture: Tensor
     warped: Tensor
@@ -89,7 +91,8 @@ def predict(network: SmallNetwork, batch: Batch, previous: Tensor, noise: Tensor
     with _precision(noise.device):
         fine, coarse, flow, mask = network.trunk(images, batch.geometry, batch.aus)
     flow, mask = flow.float(), mask.float()
-    warped = warp_portrait(batch.portrait, batch.field + flow, batch.base)
+    used = flow * (1 - batch.flow_held[:, None, None, None])  # held, it is not shown either: nothing then speaks for it in the loss
+    warped = warp_portrait(batch.portrait, batch.field + used, batch.base)
     noisy = noise
     if late:
         with torch.no_grad(), _precision(noise.device):
