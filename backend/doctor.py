@@ -40,7 +40,7 @@ class Finding:
 def examine() -> list[Finding]:
     """All findings. Downloads nothing and changes nothing."""
     findings = [_python(), *map(_package, _PACKAGES), _onnxruntime(), _codecs(), _device(), _landmarker()]
-    findings += [_weights(name) for name in ("motion", "small")]
+    findings += [_weights(name) for name in ("motion", "small", "skin")]
     folders = (("data folder", paths.user_data_dir), ("models folder", paths.models_dir), ("cache folder", paths.cache_dir))
     findings += [_folder(name, folder) for name, folder in folders]
     return [*findings, _disk()]

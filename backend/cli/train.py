@@ -12,12 +12,13 @@ STAGES = {
     "motion": ("backend.training.motion.command", "backend.training.motion"),
     "au-regressor": ("backend.training.motion.au_regressor",),
     "lip-expert": ("backend.training.motion.lip_expert",),
+    "skin": ("backend.training.small.skin", "backend.training.small"),
     "small": ("backend.training.small.command", "backend.training.small"),
     "sd15": ("backend.training.sd15.command",),
 }
 _HELP = (
     "motion: voice and Action Units to landmarks; au-regressor, lip-expert: what judges its motion in training, trained first; "
-    "small: landmarks to pictures; sd15: the same with Stable Diffusion, in two steps"
+    "small: landmarks to pictures, and skin: where they take the skin between them; sd15: the same with Stable Diffusion, in two steps"
 )
 
 

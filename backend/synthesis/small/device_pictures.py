@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-_FINENESS = 32  # OpenCV looks up pairs of numbers at whole 32nds of a pixel, pictures at any place
-
 
 def on_device(array: NDArray[Any], device: str) -> Tensor:
     """A copy of an array on the device; nobody waits for it to get there. Apple's cards know no double precision: single there."""
@@ -52,7 +50,6 @@ def carried(values: Tensor, fields: Tensor, nodes: Tensor) -> Tensor:
     them in the frame; ``nodes``: (1, rows, columns, 2) the fields' places."""
     count = values.shape[-1]
     places = (nodes + fields.permute(0, 2, 3, 1)) * count - 0.5
-    places = (places * _FINENESS).round_() / _FINENESS
     return _looked_up(values, (2 * places + 1) / count - 1)
 
 

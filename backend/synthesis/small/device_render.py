@@ -34,6 +34,7 @@ class Given:
 
     centres: Tensor
     weights: Tensor
+    skin: Tensor
     motions: Tensor
     raster: Tensor
     gate: Tensor
@@ -100,17 +101,17 @@ class DeviceRenderer:
 
     def given(self, frames: Sequence[Prepared]) -> Given:
         """The frames' numbers on the device."""
-        names = ("centres", "weights", "motion", "raster", "gate", "aus")
-        centres, weights, motions, raster, gate, aus = (
+        names = ("centres", "weights", "skin", "motion", "raster", "gate", "aus")
+        centres, weights, skin, motions, raster, gate, aus = (
             on_device(np.stack([getattr(frame, name) for frame in frames]), self.device) for name in names
         )
-        return Given(centres, weights, motions, raster.permute(0, 3, 1, 2).float() * (1 / 255), gate[:, None], aus)
+        return Given(centres, weights, skin, motions, raster.permute(0, 3, 1, 2).float() * (1 / 255), gate[:, None], aus)
 
     def warps(self, given: Given) -> tuple[Tensor, Tensor, Tensor]:
         """Fields (n, 2, nodes, nodes), determinants (n, 1, nodes, nodes) and the share of the motion kept (n,)."""
         nodes = self.nodes.expand(len(given.aus), -1, -1, -1)
         rigid = similarity_displacements(given.motions, nodes)
-        return faded_warps(rigid, spline_displacements(given.centres, given.weights, nodes))
+        return faded_warps(rigid, spline_displacements(given.centres, given.weights, nodes) + given.skin)
 
     def seen(self, given: Given, field: Tensor, determinant: Tensor) -> Seen:
         """The trunk's answer, the mask within the gate."""

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .conditions import DISPLACEMENT_SCALE
+from .device_skin import skin_corrections
+from .skin import skin_pairs
 from .warp import (
     FADE,
     GRID,
@@ -39,7 +41,8 @@ _SMALLEST_AREA = 0.02
 @dataclass(frozen=True)
 class SplinePoints:
     """What the warps of n faces need: ``portrait`` and ``frame`` (n, 162, 2); ``starts`` (portrait), ``goals`` (frame)
-    (n, MOST_POINTS, 2), ``softness`` and ``used`` (n, MOST_POINTS), rows beyond a face's own points unused. Crop coordinates."""
+    (n, MOST_POINTS, 2), ``softness`` and ``used`` (n, MOST_POINTS), rows beyond a face's own points unused; ``skin_starts`` and
+    ``skin_goals`` (n, 316, 2), see ``skin_pairs``. Crop coordinates."""
 
     portrait: Tensor
     frame: Tensor
@@ -47,6 +50,8 @@ class SplinePoints:
     goals: Tensor
     softness: Tensor
     used: Tensor
+    skin_starts: Tensor
+    skin_goals: Tensor
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> SplinePoints:
@@ -59,7 +64,8 @@ class SplinePoints:
             own = slice(0, len(first))
             starts[row, own], goals[row, own], softness[row, own], used[row, own] = first, second, soft, 1
         both = (np.stack([np.asarray(pair[side], np.float32) for pair in pairs]) for side in (0, 1))
-        return cls(*(torch.from_numpy(values) for values in (*both, starts, goals, softness, used)))
+        skin = (np.stack(points) for points in zip(*(skin_pairs(*pair) for pair in pairs), strict=True))
+        return cls(*(torch.from_numpy(values) for values in (*both, starts, goals, softness, used, *skin)))
 
     def to(self, device: str | torch.device, non_blocking: bool = False) -> SplinePoints:
         """The same on another device, as ``Tensor.to`` does it."""
@@ -77,8 +83,19 @@ def landmark_warps(points: SplinePoints, nodes: Tensor) -> tuple[Tensor, Tensor]
     """Fields (n, 2, rows, columns), portrait place minus frame place, and determinants (n, 1, rows, columns) at ``nodes``
     (n, rows, columns, 2), crop coordinates; float32."""
     rigid = similarity_displacements(_similarities(points.frame, points.portrait), nodes)
-    field, determinant, _ = faded_warps(rigid, _spline(points, nodes))
+    centres, weights = _spline_weights(points)
+    missed = skin_corrections(
+        points.skin_starts, points.skin_goals, points.frame, lambda places: spline_displacements(centres, weights, places), GRID
+    )
+    spline = spline_displacements(centres, weights, nodes) + _at_nodes(missed, nodes)
+    field, determinant, _ = faded_warps(rigid, spline)
     return field, determinant
+
+
+def _at_nodes(values: Tensor, nodes: Tensor) -> Tensor:
+    """(n, rows, columns, c) of values (n, GRID, GRID, c) at ``nodes`` (n, rows, columns, 2), some of the whole crop's."""
+    spots = (nodes * GRID).long()
+    return values[torch.arange(len(values), device=values.device)[:, None, None], spots[..., 1], spots[..., 0]]
 
 
 def faded_warps(rigid: Tensor, spline: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,9 +118,9 @@ def geometry_stacks(field: Tensor, determinant: Tensor) -> Tensor:
     return torch.cat([field * DISPLACEMENT_SCALE, area.log() / 4], 1)
 
 
-def _spline(points: SplinePoints, nodes: Tensor) -> Tensor:
-    """(n, rows, columns, 2) displacement of the thin-plate spline through all points and the still border."""
-    device, count = nodes.device, len(nodes)
+def _spline_weights(points: SplinePoints) -> tuple[Tensor, Tensor]:
+    """Centres (n, k, 2) and weights (n, k + 3, 2) of the thin-plate splines through all points and the still border."""
+    device, count = points.goals.device, len(points.goals)
     border = torch.from_numpy(anchors()).to(device).expand(count, -1, -1)
     centres = torch.cat([points.goals, border], 1).double()
     values = torch.cat([points.starts - points.goals, torch.zeros_like(border)], 1).double()
@@ -118,7 +135,7 @@ def _spline(points: SplinePoints, nodes: Tensor) -> Tensor:
     system[:, :known, :known] = _kernel(_squared_distances(centres, centres)) * used[:, :, None] * used[:, None, :] + own
     system[:, :known, known:], system[:, known:, :known] = affine, affine.transpose(1, 2)
     wanted = torch.cat([values * used[..., None], values.new_zeros(count, 3, 2)], 1)
-    return spline_displacements(centres.float(), torch.linalg.solve(system, wanted).float(), nodes)
+    return centres.float(), torch.linalg.solve(system, wanted).float()
 
 
 def spline_displacements(centres: Tensor, weights: Tensor, nodes: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from .conditions import au_vector
 from .mouth import MouthInterior, Patch
 from .raster import landmark_raster, small_gate
 from .turn import SafePoints, within_limits
-from .warp import led_points, similarity, spline_weights
+from .warp import led_points, similarity, skin_displacement, spline_weights
 
 Array = NDArray[np.float32]
 
@@ -21,12 +21,14 @@ Array = NDArray[np.float32]
 class Prepared:
     """One frame. ``centres`` (k, 2), ``weights`` (k + 3, 2): see ``spline_weights``; k is the same in all frames of a portrait.
 
-    ``motion``: (4, 2), see ``similarity``. ``raster``: (s, s, 3) uint8. ``gate``: (64, 64), see ``small_gate``. ``aus``: (19,).
+    ``skin``: (64, 64, 2), see ``skin_displacement``. ``motion``: (4, 2), see ``similarity``. ``raster``: (s, s, 3) uint8. ``gate``:
+    (64, 64), see ``small_gate``. ``aus``: (19,).
     """
 
     turn: SafePoints
     centres: NDArray[np.float64]
     weights: NDArray[np.float64]
+    skin: Array
     motion: Array
     raster: NDArray[np.uint8]
     gate: Array
@@ -51,6 +53,7 @@ class Preparation:
             turn,
             centres,
             weights,
+            skin_displacement(self.points, turn.points, centres, weights),
             similarity(turn.points, self.points),
             landmark_raster(turn.points, self.side),
             small_gate(turn.points),

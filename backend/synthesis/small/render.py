@@ -102,8 +102,10 @@ class CropRenderer:
 
 def _carried(values: Array, field: Array) -> Array:
     """Values (nodes, nodes, 2) of places of the portrait, where the backward field (nodes, nodes, 2) puts them in the frame."""
-    places = (node_centres(0, 0, GRID, GRID) + field) * GRID - np.float32(0.5)
-    return np.asarray(cv2.remap(values, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    across, down = cv2.split((node_centres(0, 0, GRID, GRID) + field) * GRID - np.float32(0.5))
+    # One by one: pairs of numbers OpenCV would look up at whole 32nds of a node only.
+    looked_up = [cv2.remap(one, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for one in cv2.split(values)]
+    return np.asarray(np.stack(looked_up, -1), np.float32)
 
 
 def render_frames(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bridge.landmarks import LANDMARK_COUNT, REGIONS
 
 from .eyes import crease_points, irises_behind_lids
+from .skin import skin_correction
 from .surroundings import surrounding_points
 
 GRID = 64  # nodes a side; finer nodes change nothing that can be seen
@@ -61,14 +62,17 @@ def landmark_warp(
 ) -> Warp:
     """The warp from ``portrait`` (162, 2) to ``frame`` (162, 2), crop coordinates.
 
-    ``window``: (row, column, rows, columns) of the nodes wanted, all of them by default. ``led``: whether lids, hair and chest are led
-    by points of their own, as the renderer does; without, it is the plain warp that renderers are measured against.
+    ``window``: (row, column, rows, columns) of the nodes wanted, all of them by default. ``led``: whether lids, skin, hair and chest are
+    led by points of their own, as the renderer does; without, it is the plain warp that renderers are measured against.
     """
     row, column, rows, columns = window or (0, 0, GRID, GRID)
     nodes = node_centres(row, column, rows, columns)
     rigid = _similarity_displacement(similarity(frame, portrait), nodes)
     start, goal, softness = led_points(portrait, frame) if led else (portrait, frame, np.zeros(len(portrait), np.float32))
-    spline = _spline_displacement(*spline_weights(goal, start, softness), nodes)
+    centres, weights = spline_weights(goal, start, softness)
+    spline = _spline_displacement(centres, weights, nodes)
+    if led:
+        spline += skin_displacement(portrait, frame, centres, weights)[row : row + rows, column : column + columns]
     bend = spline - rigid
     kept = 1.0
     field = spline
@@ -142,6 +146,13 @@ def spline_weights(
     system[:count, :count] = _kernel(_squared_distances(centres, centres)) + np.diag(_regularisation(softness, len(fixed)))
     system[:count, count:], system[count:, :count] = affine, affine.T
     return centres, np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
+
+
+def skin_displacement(
+    portrait: NDArray[np.float32], frame: NDArray[np.float32], centres: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(GRID, GRID, 2) what the spline of ``spline_weights`` misses of the skin between the landmarks (162, 2) of portrait and frame."""
+    return skin_correction(portrait, frame, lambda places: _spline_displacement(centres, weights, places), GRID)
 
 
 def _spline_displacement(centres: NDArray[np.float64], weights: NDArray[np.float64], nodes: NDArray[np.float32]) -> NDArray[np.float32]:
