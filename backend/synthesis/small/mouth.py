@@ -33,8 +33,8 @@ Array = NDArray[np.float32]
 Window = tuple[slice, slice]
 # Shares of the drawn interior in the mixture with what the network painted, in lips just parted and in wide mouths. It costs PSNR (a
 # mean of all mouths is nearer to any one than a drawn one is) and reads far better: chosen by pictures, and by people trained on or
-# spared for choosing. Narrow gaps are left to the network, which fails in wide ones: few are seen in training.
-_NARROW_SHARE, _WIDE_SHARE = 0.35, 0.85
+# spared for choosing. Half of narrow gaps is left to the network, which fails in wide ones: few are seen in training.
+_NARROW_SHARE, _WIDE_SHARE = 0.5, 0.85
 _FIRST_GAP, _FULL_GAP = 0.06, 0.16  # lip gap in eye distances from which, and at which fully, the interior shows
 _PARTED, _WIDE = 0.16, 0.32  # likewise, between which the share grows
 # A lip that has risen over the teeth bares them: between these eye distances above the line of the resting lips the interior comes to show

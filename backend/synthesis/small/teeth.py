@@ -21,7 +21,7 @@ HALF_WIDTH, ABOVE, BELOW = 34.0, 17.0, 3.0  # millimetres of the drawing beside 
 # From the middle outwards: width of a tooth as it shows from the front, height of its crown, and how far its edge stands back.
 _UPPER = ((8.4, 10.2, 0.0), (6.2, 9.0, 0.7), (5.4, 10.0, 0.1), (3.9, 8.6, 0.9), (3.0, 7.8, 1.3), (3.6, 7.2, 1.6))
 _LOWER = ((5.2, 8.8, 0.0), (5.6, 9.0, 0.1), (5.2, 10.0, -0.3), (4.2, 8.4, 0.8), (3.4, 7.8, 1.2), (4.2, 7.2, 1.5))
-_GAP = 0.1  # millimetres of dark between two teeth
+_GAP = 0.05  # millimetres of dark between two teeth
 _GUM = (0.62, 0.34, 0.33)  # of the light
 _CROWDED_DARKNESS = 0.31  # how much of the light is gone at the end of the row
 
@@ -66,7 +66,7 @@ def _tooth(x: NDArray, y: NDArray, wide: float, high: float) -> tuple[NDArray, N
     narrow = 1 - 0.16 * np.clip(-y / high, 0, 1)[:, None] ** 2  # towards the neck
     u, v = np.abs(x)[None, :] / (wide / 2 * narrow), np.abs(y + high / 2)[:, None] / (high / 2)
     round_box = (u**5 + v**7) ** (1 / 6.0)
-    cover = np.clip((1 - round_box) * wide * 4.5, 0, 1)
+    cover = np.clip((1 - round_box) * wide * 9, 0, 1)
     bulge = 1 - 0.16 * u**4 - 0.10 * np.clip((y + high * 0.55) / (high * 0.55), 0, 1)[:, None] ** 2
     neck = 1 - 0.12 * np.clip((-y - high * 0.6) / (high * 0.4), 0, 1)[:, None]
     return cover.astype(np.float32), np.asarray(bulge * neck, np.float32)
