@@ -191,11 +191,13 @@ def measure(clip: FaceClip, rows: tuple[int, list[int]], film: dict[str, Any], d
     still = measures.flicker(real, faces)
     result["flicker"] = measures.flicker(film["frames"], faces) / still if clip.consecutive and still > 0 else None
     if detect:
-        result |= _detected(np.array(clip.frames[start]), film["frames"], clip.points[wanted])
+        result |= _detected(np.array(clip.frames[start]), clip.points[start], film["frames"], clip.points[wanted])
     return result
 
 
-def _detected(portrait: Picture, frames: list[Picture], asked: NDArray[np.float32]) -> dict[str, Any]:
+def _detected(portrait: Picture, portrait_points: NDArray[np.float32], frames: list[Picture], asked: NDArray[np.float32]) -> dict[str, Any]:
+    from backend.synthesis.small.turn import FREE_TURN, turned
+
     from . import synthesis_measures as measures
 
     found, seen = redetect(frames)
@@ -203,6 +205,10 @@ def _detected(portrait: Picture, frames: list[Picture], asked: NDArray[np.float3
     result: dict[str, Any] = {"detected": float(np.mean(seen))}
     if len(found) >= 3:
         result["landmarks"], result["lips"] = measures.landmark_errors(found, asked)
+        # Beyond it the renderer holds turns back and says so.
+        near = np.array([turned(portrait_points, points) <= FREE_TURN for points in asked])
+        result["near"] = measures.landmark_errors(found[near], asked[near])[0] if near.any() else None
+        result["turned"] = float(np.mean(~near))
         result["gap_r"] = measures.correlation(measures.lip_gap(found), measures.lip_gap(asked))
         result["blink"] = measures.blink_share(found, asked)
     describe = measures.identity_measure()
@@ -259,10 +265,13 @@ def goals_met(
 
 def print_tables(report: dict[str, dict[str, dict[str, float | None]]]) -> None:
     """One table a group."""
+    from backend.synthesis.small.turn import FREE_TURN
+
     columns: tuple[str, ...] = ("crop", "oval", "mouth", "eyes", "crop_gain", "oval_gain", "mouth_gain", "eyes_gain")
-    columns += ("landmarks", "lips", "gap_r", "blink", "identity", "flicker", "fps")
+    columns += ("landmarks", "near", "turned", "lips", "gap_r", "blink", "identity", "flicker", "fps")
     for group, methods in report.items():
-        print(f"\n{GROUPS.get(group, group)} (PSNR and gains over the warp in dB; landmarks and lips in % inter-ocular)")
+        print(f"\n{GROUPS.get(group, group)} (PSNR and gains over the warp in dB; landmarks and lips in % inter-ocular; near: landmarks of")
+        print(f"frames turned by {FREE_TURN:g} degrees at most, which the renderer follows in full; turned: the share of others)")
         print(f"{'':30}" + "".join(f"{column:>11}" for column in columns))
         for method, values in methods.items():
             cells = (values.get(column) for column in columns)

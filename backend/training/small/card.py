@@ -17,6 +17,7 @@ _COLUMNS = (
     ("oval_gain", "oval over warp"),
     ("crop_gain", "crop over warp"),
     ("landmarks", "landmarks, %"),
+    ("near", "of those up to 14 degrees of turn"),
     ("lips", "lips, %"),
     ("gap_r", "lip-gap r"),
     ("blink", "blink share"),
