@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from backend.synthesis.small.turn import FREE_TURN
 from backend.synthesis.small.weights import card_path, read_card
 
 _COLUMNS = (
@@ -17,7 +18,7 @@ _COLUMNS = (
     ("oval_gain", "oval over warp"),
     ("crop_gain", "crop over warp"),
     ("landmarks", "landmarks, %"),
-    ("near", "of those up to 14 degrees of turn"),
+    ("near", f"of those up to {FREE_TURN:g} degrees of turn"),
     ("lips", "lips, %"),
     ("gap_r", "lip-gap r"),
     ("blink", "blink share"),
