@@ -97,18 +97,19 @@ def memory_over_shot(runtime: Any, minutes: float, side: int = 512, fps: int = 2
 
 def part_times(runtime: Any) -> dict[str, float]:
     """Best of ten, in milliseconds, of one frame's parts at 256 pixels, one after the other on one thread of ours."""
+    from backend.synthesis.small.conditions import to_signed
     from backend.synthesis.small.mouth import MouthInterior
     from backend.synthesis.small.raster import face_gate, landmark_raster
     from backend.synthesis.small.render import CropRenderer
-    from backend.synthesis.small.warp import apply_field, landmark_warp
+    from backend.synthesis.small.warp import landmark_warp, look_through
 
     (portrait, start, goal), warp, conditions, inputs = _one_frame(runtime)
     mouth, paste, renderer = MouthInterior(portrait, start), _paste(), CropRenderer(portrait, start, runtime=runtime)
-    sample = inputs.pop("sample")
+    sample, signed = inputs.pop("sample"), to_signed(portrait)
     picture = sample(2)
     return {
         "spline": _best(lambda: landmark_warp(start, goal, led=True)),
-        "resampling": _best(lambda: apply_field(portrait, warp.field)),
+        "resampling": _best(lambda: look_through(signed, warp.field)),
         "raster": _best(lambda: landmark_raster(goal, 256)),
         "gate": _best(lambda: face_gate(goal, 256)),
         "mouth": _best(lambda: mouth(picture, goal)),
@@ -131,12 +132,12 @@ def _one_frame(runtime: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
     """((portrait, its points, a frame's points), warp, conditions, what the denoiser starts from), at 256 pixels."""
     from backend.synthesis.small.conditions import frame_conditions, to_signed
     from backend.synthesis.small.sampler import shot_noise
-    from backend.synthesis.small.warp import apply_field, landmark_warp
+    from backend.synthesis.small.warp import landmark_warp, look_through
 
     portrait, points, track = synthetic_shot(256, 2)
     start, goal = points / np.float32(256), track[1] / np.float32(256)
     warp = landmark_warp(start, goal, led=True)
-    warped = to_signed(apply_field(portrait, warp.field))
+    warped = look_through(to_signed(portrait), warp.field)
     conditions = frame_conditions(warp, warped, to_signed(portrait), goal, None, None)
     fine, coarse, _, mask = runtime.trunk(conditions)
     noise = shot_noise(0, 256)

@@ -108,9 +108,7 @@ def test_chunks_are_the_frames_one_by_one(runtimes: tuple[TorchRuntime, TorchRun
     given = shot(*SHOTS[name])
     films = [list(render_frames(*given, steps=1, size=size, runtime=runtime)) for runtime in runtimes]
     most, share = apart(*films)
-    assert most <= 2 and share < 5e-4
-    # A level is rounded twice, in the warped portrait and in the finished picture: where a hair's breadth tips both, they are two apart.
-    assert np.mean(np.abs(np.stack(films[0]).astype(int) - np.stack(films[1])) > 1) < 1e-6
+    assert most <= 1 and share < 5e-4
     assert np.abs(films[0][0].astype(int) - films[0][1]).max() > 20  # something moves
 
 
@@ -131,9 +129,7 @@ def test_crops_are_the_processors_to_a_thousandth(runtimes: tuple[TorchRuntime, 
             seen = device.seen(given, field, determinant)
             moved, warped = device.moved(given, field, seen)
             assert np.abs(moved[0].permute(1, 2, 0).cpu().numpy() - expected.field).max() < 1e-5
-            # A place that lies between two grey levels may be rounded to either.
-            off = np.abs(warped[0].cpu().numpy() - expected.warped)
-            assert off.max() <= 1.01 / 127.5 and (off > 1e-4).mean() < 1e-4
+            assert np.abs(warped[0].cpu().numpy() - expected.warped).max() < 1e-3
             pictures = device.painted(frames, torch.from_numpy(expected.warped).to(warped)[None], seen)
         assert np.abs(pictures[0].cpu().numpy() - expected.picture).max() < 1e-3
 

@@ -13,7 +13,6 @@ pytest.importorskip("cv2")
 torch = pytest.importorskip("torch")
 from drawn_faces import drawn_points  # noqa: E402
 
-from backend.synthesis.small import skin as skin_module  # noqa: E402
 from backend.synthesis.small.device_skin import skin_corrections  # noqa: E402
 from backend.synthesis.small.skin import SKIN_FILE, SKIN_INDICES, SkinMap, skin_correction, skin_map, skin_pairs  # noqa: E402
 from backend.synthesis.small.warp import GRID, landmark_warp  # noqa: E402
@@ -104,13 +103,12 @@ def test_the_fit_finds_what_moves_together(tmp_path: Path, monkeypatch: pytest.M
     card = write_map(fitted(meshes[:300]), tmp_path / "skin.safetensors", {"grid": 300})
     told = skin_map(tmp_path / "skin.safetensors")
     assert isinstance(told, SkinMap) and told.into.shape == (324, 48) and card["credits"][0].startswith("GRID")
-    errors, spreads = [], []
+    errors = []
     for mesh in meshes[300:]:
         skin = mesh[list(SKIN_INDICES)]
         ours = mesh[list(MEDIAPIPE_INDICES)].astype(np.float32)
         errors.append(np.abs(told(ours) - skin).mean() / np.std(skin))
-        spreads.append(np.abs(skin_module.laid_on(ours, told.reference)[0]).mean())
-    assert np.mean(errors) < 0.02 and np.isfinite(spreads).all()
+    assert np.mean(errors) < 0.02
 
 
 def test_mirrored_landmarks_keep_their_names() -> None:

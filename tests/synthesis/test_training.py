@@ -18,10 +18,11 @@ from drawn_faces import drawn_face, drawn_points
 pytestmark = pytest.mark.unit
 torch = pytest.importorskip("torch")
 
+from backend.synthesis.small.model_card import read_card  # noqa: E402
 from backend.synthesis.small.network import SmallNetwork  # noqa: E402
 from backend.synthesis.small.render import render_frames  # noqa: E402
 from backend.synthesis.small.runtime import TorchRuntime  # noqa: E402
-from backend.synthesis.small.weights import load_network, read_card, save_network  # noqa: E402
+from backend.synthesis.small.weights import load_network, save_network  # noqa: E402
 from backend.training.small.augment import place_picture, place_points, random_look, random_placing  # noqa: E402
 from backend.training.small.average import average_weights  # noqa: E402
 from backend.training.small.cache import FaceClip, cache_prepared, held_out, load_clips  # noqa: E402

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .device_blur import blurred
 from .device_pictures import enlarged, on_device, planes, seen_through
-from .device_warp import blurred
 from .paste import PAINTED, TOUCHED_REACH, UNTOUCHED, Paste
 from .runtime import NETWORK_SIDE
 
@@ -56,7 +56,7 @@ class DevicePaste:
         side = self.detail.shape[-1]
         if side == pictures.shape[-1]:
             return ((pictures + 1) * 127.5).round_().clamp_(0, 255)
-        sharp = seen_through(self.detail, fields, side)
+        sharp = seen_through(self.detail, fields, side).round_()
         change = pictures - warped
         size = change.abs().amax(1, keepdim=True)
         keep = (blurred(size) / PAINTED).square_().neg_().exp_()

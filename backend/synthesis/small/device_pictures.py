@@ -38,11 +38,11 @@ def enlarged(maps: Tensor, side: int) -> Tensor:
 
 
 def seen_through(picture: Tensor, fields: Tensor, side: int) -> Tensor:
-    """(n, 3, side, side) whole grey levels of ``picture`` (1, 3, s, s) 0..255 through fields (n, 2, nodes, nodes), see ``apply_field``."""
+    """(n, 3, side, side) of ``picture`` (1, 3, s, s) through fields (n, 2, nodes, nodes), not rounded; see ``apply_field``."""
     ramp = (torch.arange(side, device=fields.device, dtype=torch.float32) + 0.5) / side
     x, y = enlarged(fields, side).unbind(1)
     grid = torch.stack([(x + ramp) * 2 - 1, (y + ramp[:, None]) * 2 - 1], -1)
-    return _looked_up(picture, grid).round_()
+    return _looked_up(picture, grid)
 
 
 def carried(values: Tensor, fields: Tensor, nodes: Tensor) -> Tensor:

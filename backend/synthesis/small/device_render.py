@@ -30,7 +30,8 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Given:
-    """``Prepared`` frames on the device, one beside the other; ``raster``: (n, 3, s, s) 0..1, ``gate``: (n, 1, 64, 64)."""
+    """``Prepared`` frames on the device, one beside the other; ``raster``: (n, 3, s, s) 0..1, ``gate``: (n, 1, 64, 64), ``skin``:
+    (n, 64, 64, 2)."""
 
     centres: Tensor
     weights: Tensor

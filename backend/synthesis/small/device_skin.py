@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
-import cv2
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from .device_blur import blurred
 from .skin import KERNEL, LEAST, REACH
 
 
@@ -24,11 +22,7 @@ def skin_corrections(start: Tensor, goal: Tensor, landmarks: Tensor, spline: Cal
     places = torch.cat([goal, landmarks], 1)
     values = torch.cat([missed, torch.zeros_like(landmarks)], 1)
     sums = _splatted(places, torch.cat([values, torch.ones_like(values[..., :1])], -1), side).permute(0, 3, 1, 2)
-    reach = KERNEL // 2
-    weights = _blur_weights(sums.device, sums.dtype)
-    padded = functional.pad(sums, [reach] * 4, mode="reflect")
-    across = functional.conv2d(padded, weights.view(1, 1, 1, -1).expand(3, 1, 1, -1), groups=3)
-    spread = functional.conv2d(across, weights.view(1, 1, -1, 1).expand(3, 1, -1, 1), groups=3)
+    spread = blurred(sums, KERNEL, REACH)
     return (spread[:, :2] / (spread[:, 2:] + LEAST)).permute(0, 2, 3, 1)
 
 
@@ -45,10 +39,3 @@ def _splatted(places: Tensor, values: Tensor, side: int) -> Tensor:
             row = (first[..., 1] + down + 2) * wide + first[..., 0] + across + 2
             sums.scatter_add_(1, row[..., None].expand_as(values), values * share[..., None])
     return sums.view(count, wide, wide, -1)[:, 2:-2, 2:-2]
-
-
-@lru_cache(maxsize=4)
-def _blur_weights(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """OpenCV's kernel; kept, for a card waits for all its work before it takes such a list of numbers."""
-    with torch.inference_mode(False):
-        return torch.tensor(cv2.getGaussianKernel(KERNEL, REACH)[:, 0].tolist(), device=device, dtype=dtype)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .conditions import DISPLACEMENT_SCALE
+from .device_blur import blurred
 from .device_skin import skin_corrections
 from .skin import skin_pairs
 from .warp import (
@@ -33,7 +33,6 @@ from .warp import (
 )
 
 MOST_POINTS = 232  # landmarks 162, creases 10, hair at most 36, chest 18, and some room
-_BLUR = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # what OpenCV calls a Gaussian of 5 nodes
 _FADES, _SMOOTHINGS = 8, 3
 _SMALLEST_AREA = 0.02
 
@@ -193,19 +192,3 @@ def _unfolded(field: Tensor) -> tuple[Tensor, Tensor]:
         field = torch.lerp(field, blurred(field), near)
         determinant = _determinant(field)
     return field, determinant
-
-
-def blurred(maps: Tensor) -> Tensor:
-    """Maps (n, c, h, w) under OpenCV's Gaussian of 5 x 5."""
-    weights = _blur_weights(maps.device, maps.dtype)
-    channels = maps.shape[1]
-    padded = functional.pad(maps, [2] * 4, mode="reflect")
-    across = functional.conv2d(padded, weights.view(1, 1, 1, 5).expand(channels, 1, 1, 5), groups=channels)
-    return functional.conv2d(across, weights.view(1, 1, 5, 1).expand(channels, 1, 5, 1), groups=channels)
-
-
-@lru_cache(maxsize=4)
-def _blur_weights(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Kept, for a card waits for all its work before it takes such a list of numbers; fit for training wherever it is made first."""
-    with torch.inference_mode(False):
-        return torch.tensor(_BLUR, device=device, dtype=dtype)

@@ -13,7 +13,8 @@ from typing import Any
 from bridge import paths
 from bridge.half_written import partial_path, put_in_place
 
-from .weights import checked_digest, load_network
+from .model_card import checked_digest
+from .weights import load_network
 
 _EXPORT_VERSION = 1  # part of the cached file's name: raise it when the graph changes with the same weights
 _LOG = logging.getLogger(__name__)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from .conditions import au_vector
 from .mouth import MouthInterior, Patch
 from .raster import landmark_raster, small_gate
+from .similarity import similarity
 from .turn import SafePoints, within_limits
-from .warp import led_points, similarity, skin_displacement, spline_weights
+from .warp import led_points, skin_displacement, spline_weights
 
 Array = NDArray[np.float32]
 

@@ -24,7 +24,7 @@ from .runtime import NETWORK_SIDE, Runtime, TorchRuntime, default_runtime
 from .sampler import shot_noise
 from .steady import steadied
 from .turn import SafePoints, within_limits
-from .warp import GRID, apply_field, landmark_warp, node_centres
+from .warp import apply_field, landmark_warp, look_through
 
 PREROLL = 4  # frames rendered before the first one asked for, so that a range agrees with the whole
 _DETAIL = 2  # the portrait's detail is kept up to this many times the crop size
@@ -74,7 +74,7 @@ class CropRenderer:
         # The portrait driven by its own landmarks should not move at all: what flow the network adds to it then is its mistake on this
         # face, and is taken off every frame's. Matters for people unlike those trained on.
         still = landmark_warp(portrait_points, portrait_points, led=True)
-        conditions = frame_conditions(still, to_signed(apply_field(portrait, still.field)), self.signed, portrait_points, None, None)
+        conditions = frame_conditions(still, look_through(self.signed, still.field), self.signed, portrait_points, None, None)
         self.mistake = np.ascontiguousarray(self.runtime.trunk(conditions)[2].transpose(1, 2, 0))
 
     def __call__(self, points: Array, intensities: Array | None) -> CropFrame:
@@ -88,24 +88,21 @@ class CropRenderer:
         turn = within_limits(self.points, points)
         points = turn.points
         warp = landmark_warp(self.points, points, led=True)
-        first = to_signed(apply_field(self.portrait, warp.field))
+        first = look_through(self.signed, warp.field)
         conditions = frame_conditions(warp, first, self.signed, points, intensities, previous)
         fine, coarse, flow, mask = self.runtime.trunk(conditions)
         gate = face_gate(points, self.portrait.shape[0])
         mask = mask * gate
         added = flow.transpose(1, 2, 0) - _carried(self.mistake, warp.field)
         field = warp.field + added * cv2.resize(gate, flow.shape[1:], interpolation=cv2.INTER_AREA)[..., None]
-        warped = to_signed(apply_field(self.portrait, field))
+        warped = look_through(self.signed, field)
         picture = np.clip(self.runtime.sample(self.noise, self.steps, warped, mask, fine, coarse), -1, 1)
         return CropFrame(self.mouth(picture, points), warped, field, warp.kept, picture, turn)
 
 
 def _carried(values: Array, field: Array) -> Array:
     """Values (nodes, nodes, 2) of places of the portrait, where the backward field (nodes, nodes, 2) puts them in the frame."""
-    across, down = cv2.split((node_centres(0, 0, GRID, GRID) + field) * GRID - np.float32(0.5))
-    # One by one: pairs of numbers OpenCV would look up at whole 32nds of a node only.
-    looked_up = [cv2.remap(one, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for one in cv2.split(values)]
-    return np.asarray(np.stack(looked_up, -1), np.float32)
+    return look_through(values.transpose(2, 0, 1), field).transpose(1, 2, 0)
 
 
 def render_frames(

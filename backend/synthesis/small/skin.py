@@ -9,8 +9,6 @@ real man .2, rendered people .3.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,8 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.faults import Fault
 from bridge.landmarks import LANDMARK_COUNT, MEDIAPIPE_INDICES
+
+from .model_card import checked_digest
+from .similarity import similarity
 
 Array = NDArray[np.float32]
 SKIN_FILE = Path(__file__).resolve().parents[2] / "weights" / "skin.safetensors"
@@ -30,12 +30,11 @@ SKIN_INDICES = tuple(index for index in range(MESH_COUNT) if index not in set(ME
 # Width of a point's say in nodes, the size of its kernel, and how much of it must be there for the full correction. Chosen on people
 # trained on and spared for choosing; from 1 to 1.5 nodes it makes no difference.
 REACH, KERNEL, LEAST = 1.2, 11, 0.05
-_REINSTALL = "Install the backend again."
 
 
 @dataclass(frozen=True)
 class SkinMap:
-    """From landmarks to skin points, in a frame where the landmarks lie best on ``reference`` (162, 2).
+    """From landmarks to skin points, in a frame where the landmarks lie best on ``reference`` (162, 2), whose middle is 0.
 
     ``middle``: (324,) landmarks that give ``skin``: (632,) skin points; differences go through ``into`` (324, k) and ``out`` (k, 632).
     """
@@ -48,40 +47,19 @@ class SkinMap:
 
     def __call__(self, points: Array) -> Array:
         """Skin points (316, 2) of landmarks (162, 2), in their unit."""
-        placed, turn, centre = laid_on(points, self.reference)
-        told = ((placed.reshape(-1) - self.middle) @ self.into) @ self.out + self.skin
-        return np.asarray(told.reshape(-1, 2) @ np.linalg.inv(turn) + centre, np.float32)
-
-
-def laid_on(points: NDArray, reference: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Landmarks (162, 2) turned, scaled and shifted to lie best on ``reference``; the matrix (2, 2) that stands right of an offset from
-    their middle, and that middle."""
-    centre, goal = points.mean(0), reference - reference.mean(0)
-    offset = points - centre
-    norm = max(float((offset * offset).sum()), 1e-12)
-    cosine = float((offset * goal).sum()) / norm
-    sine = float((offset[:, 0] * goal[:, 1] - offset[:, 1] * goal[:, 0]).sum()) / norm
-    turn = np.array([[cosine, sine], [-sine, cosine]], np.float64)
-    if abs(float(np.linalg.det(turn))) < 1e-12:  # all landmarks in one place
-        turn = np.eye(2)
-    return offset @ turn, turn, centre
+        motion = similarity(points, self.reference)
+        turn, middle = motion[:2], motion[2]
+        told = ((((points - middle) @ turn).reshape(-1) - self.middle) @ self.into) @ self.out + self.skin
+        return np.asarray(told.reshape(-1, 2) @ np.linalg.inv(turn) + middle, np.float32)
 
 
 @lru_cache(maxsize=2)
 def skin_map(path: Path = SKIN_FILE) -> SkinMap:
     """The shipped map. Raises Fault ``weights-missing`` or ``weights-mismatch``."""
-    from safetensors.numpy import load
+    from safetensors.numpy import load_file
 
-    try:
-        content, card = path.read_bytes(), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise Fault("weights-missing", f"The file {Path(str(error.filename)).name} is missing.", _REINSTALL) from None
-    except ValueError:
-        raise Fault("weights-mismatch", f"The model card {path.stem}.json is damaged.", _REINSTALL) from None
-    if card.get("sha256") != hashlib.sha256(content).hexdigest():
-        hint = "Install the backend again; a damaged file is never used."
-        raise Fault("weights-mismatch", f"{path.name} does not match the checksum in its model card.", hint)
-    tensors = {name: tensor.astype(np.float32) for name, tensor in load(content).items()}
+    checked_digest(path)
+    tensors = {name: tensor.astype(np.float32) for name, tensor in load_file(str(path)).items()}
     return SkinMap(**{name: tensors[name] for name in SkinMap.__dataclass_fields__})
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bridge.landmarks import LANDMARK_COUNT, REGIONS
 
 from .eyes import crease_points, irises_behind_lids
+from .similarity import similarity
 from .skin import skin_correction
 from .surroundings import surrounding_points
 
@@ -93,13 +94,23 @@ def node_centres(row: int, column: int, rows: int, columns: int) -> NDArray[np.f
 
 def apply_field(picture: NDArray[np.uint8], field: NDArray[np.float32], side: int | None = None) -> NDArray[np.uint8]:
     """``picture`` (side, side, 3) seen through a whole-crop field, at ``side`` pixels (its own by default)."""
-    side = side or picture.shape[0]
-    scale = np.float32(picture.shape[0])
-    dense = cv2.resize(field, (side, side), interpolation=cv2.INTER_LINEAR)
+    across, down = _source_pixels(field, side or picture.shape[0], picture.shape[0])
+    return np.asarray(cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=_EDGE), np.uint8)
+
+
+def look_through(planes: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``planes`` (c, rows, columns) seen through a whole-crop field, at its own places and without rounding."""
+    across, down = _source_pixels(field, planes.shape[-1], planes.shape[-1])
+    # One by one: several in one picture OpenCV would look up at whole 32nds of a place only.
+    return np.stack([cv2.remap(plane, across, down, cv2.INTER_LINEAR, borderMode=_EDGE) for plane in planes])
+
+
+def _source_pixels(field: NDArray[np.float32], side: int, source_side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(side, side) columns and rows of a picture of ``source_side`` pixels where the colours of one of ``side`` come from."""
+    dense = cv2.resize(field, (side, side), interpolation=cv2.INTER_LINEAR) if field.shape[0] != side else field
     ramp = (np.arange(side, dtype=np.float32) + 0.5) / side
-    map_x = (dense[..., 0] + ramp[None, :]) * scale - 0.5
-    map_y = (dense[..., 1] + ramp[:, None]) * scale - 0.5
-    return np.asarray(cv2.remap(picture, map_x, map_y, cv2.INTER_LINEAR, borderMode=_EDGE), np.uint8)
+    across, down = ((dense[..., axis] + places) * source_side - 0.5 for axis, places in enumerate((ramp[None, :], ramp[:, None])))
+    return across.astype(np.float32, copy=False), down.astype(np.float32, copy=False)
 
 
 def anchors() -> NDArray[np.float32]:
@@ -186,17 +197,6 @@ def _kernel(squared: NDArray) -> NDArray:
     logarithm *= squared
     logarithm *= squared.dtype.type(0.5)
     return logarithm
-
-
-def similarity(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The best rotation, scale and shift from points ``source`` (n, 2) to ``target`` (n, 2): (4, 2), the matrix that stands right of a
-    place, and both middles."""
-    middle_source, middle_target = np.asarray(source.mean(0)), np.asarray(target.mean(0))
-    a: NDArray = (source - middle_source).T
-    b: NDArray = (target - middle_target).T
-    norm = max(float((a * a).sum()), 1e-9)
-    cosine, sine = float(np.sum(a * b)) / norm, float(np.sum(a[0] * b[1] - a[1] * b[0])) / norm
-    return np.array([[cosine, sine], [-sine, cosine], middle_source, middle_target], np.float32)
 
 
 def _similarity_displacement(motion: NDArray[np.float32], nodes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.synthesis.small.weights import load_network, read_card, save_network
+from backend.synthesis.small.model_card import read_card
+from backend.synthesis.small.weights import load_network, save_network
 from bridge.faults import Fault
 
 from .card import write_page

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from backend.synthesis.small.model_card import card_path, read_card
 from backend.synthesis.small.turn import FREE_TURN
-from backend.synthesis.small.weights import card_path, read_card
 
 _COLUMNS = (
     ("crop", "crop, dB"),

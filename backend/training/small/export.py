@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.synthesis.small.weights import read_card, save_network
+from backend.synthesis.small.model_card import read_card
+from backend.synthesis.small.weights import save_network
 
 from .card import write_page
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from backend.synthesis.small.skin import SKIN_FILE, SKIN_INDICES, laid_on
+from backend.synthesis.small.similarity import similarity
+from backend.synthesis.small.skin import SKIN_FILE, SKIN_INDICES
 from bridge.faults import Fault
 from bridge.landmarks import MEDIAPIPE_INDICES, MIRROR
 
@@ -87,9 +88,10 @@ def fitted(meshes: Meshes) -> dict[str, NDArray[np.float32]]:
     both = np.concatenate([meshes, mirrored(meshes, reference)])
     given, told = [], []
     for mesh in both:
-        placed, turn, centre = laid_on(mesh[_OURS], reference[_OURS])
-        given.append(placed.ravel())
-        told.append(((mesh[_SKIN] - centre) @ turn).ravel())
+        motion = similarity(mesh[_OURS], reference[_OURS])
+        placed = (mesh - motion[2]) @ motion[:2]
+        given.append(placed[_OURS].ravel())
+        told.append(placed[_SKIN].ravel())
     x, y = np.array(given), np.array(told)
     middle, skin = x.mean(0), y.mean(0)
     x, y = x - middle, y - skin

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.synthesis.small.warp import apply_field, landmark_warp, similarity
+from backend.synthesis.small.similarity import similarity
+from backend.synthesis.small.warp import apply_field, landmark_warp
 from bridge.facs import AU_COUNT
 from bridge.faults import Fault
 from bridge.landmarks import (
