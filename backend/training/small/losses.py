@@ -33,6 +33,7 @@ class Batch:
     geometry: Tensor
     aus: Tensor
     importance: Tensor
+    points: Tensor
     flow_held: Tensor
     base: Tensor
 
@@ -56,7 +57,7 @@ def stack_pairs(pairs: list[Pair], device: str = "cpu") -> Batch:
     def stacked(name: str) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(getattr(pair, name), np.float32) for pair in pairs])).to(device)
 
-    names = ("portrait", "portrait_window", "target", "raster", "previous", "field", "geometry", "aus", "importance", "flow_held")
+    names = ("portrait", "portrait_window", "target", "raster", "previous", "field", "geometry", "aus", "importance", "points", "flow_held")
     base = torch.stack([pixel_places(pair.window) for pair in pairs]).to(device)
     return Batch(**{name: stacked(name) for name in names}, base=base)
 

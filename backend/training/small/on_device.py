@@ -59,6 +59,7 @@ class DeviceFaces:
             geometry=geometry_stacks(field, determinant),
             aus=drawn.aus,
             importance=drawn.importance.float(),
+            points=drawn.landmarks,
             flow_held=drawn.flow_held,
             base=base,
         )

@@ -39,7 +39,8 @@ class Pair:
 
     ``portrait``: (3, 256, 256) the whole one. ``portrait_window``, ``target``, ``raster``, ``previous``: (3, w, w), colours -1..1,
     ``previous`` all zero where there is none. ``field``: (2, g, g) crop coordinates.
-    ``geometry``: (3, g, g). ``aus``: (19,). ``importance``: (1, w, w) weight of each pixel in the loss. ``flow_held``: 1 where the
+    ``geometry``: (3, g, g). ``aus``: (19,). ``importance``: (1, w, w) weight of each pixel in the loss. ``points``: (162, 2)
+    the target's landmarks as asked for, crop coordinates. ``flow_held``: 1 where the
     residual flow is taught to be still, else 0.
     """
 
@@ -52,6 +53,7 @@ class Pair:
     geometry: Array
     aus: Array
     importance: Array
+    points: Array
     window: tuple[int, int, int, int]
     flow_held: float = 0.0
 
@@ -263,6 +265,7 @@ def assemble(
         geometry=shape.geometry,
         aus=shape.aus,
         importance=shape.importance,
+        points=points,
         window=place,
     )
 
