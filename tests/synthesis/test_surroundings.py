@@ -27,18 +27,38 @@ def shifted(by: float) -> tuple[np.ndarray, np.ndarray]:
     return points, points + np.array([by, 0], np.float32)
 
 
+def dropped_jaw() -> tuple[np.ndarray, np.ndarray]:
+    """A face, and the same with its lower part further down."""
+    start, goal = shifted(0)
+    goal = goal.copy()
+    goal[start[:, 1] > start[list(REGIONS["face_oval"]), 1].mean() + 0.08, 1] += 0.04
+    return start, goal
+
+
 def place(field: np.ndarray, x: float, y: float) -> float:
     """How far to the right the picture at crop coordinates (x, y) has gone."""
     return -float(field[min(int(y * GRID), GRID - 1), min(int(x * GRID), GRID - 1), 0])
 
 
-def test_the_chest_stays_where_the_plain_warp_drags_it_along() -> None:
-    start, goal = shifted(0.03)
-    below = float(start[list(REGIONS["face_oval"]), 1].max()) + 0.12
+def below_the_chin(points: np.ndarray) -> float:
+    """A height in the chest."""
+    below = float(points[list(REGIONS["face_oval"]), 1].max()) + 0.12
     assert below < 0.98
+    return below
+
+
+def test_the_chest_goes_along_with_the_head_as_one_piece() -> None:
+    start, goal = shifted(0.03)
+    led = landmark_warp(start, goal, led=True).field
+    gone = [place(led, across, below_the_chin(start)) for across in (0.35, 0.5, 0.65)]
+    assert min(gone) > 0.5 * 0.03 and max(gone) < 0.03 and max(gone) - min(gone) < 0.15 * 0.03
+
+
+def test_the_chest_does_not_follow_the_chin() -> None:
+    start, goal = dropped_jaw()
     plain, led = landmark_warp(start, goal).field, landmark_warp(start, goal, led=True).field
-    assert place(plain, 0.5, below) > 0.008
-    assert abs(place(led, 0.5, below)) < 0.005
+    row, column = int(below_the_chin(start) * GRID), GRID // 2
+    assert -plain[row, column, 1] > 0.02 and abs(led[row, column, 1]) < 0.3 * -plain[row, column, 1]
 
 
 def test_hair_goes_with_the_skull() -> None:
@@ -49,13 +69,9 @@ def test_hair_goes_with_the_skull() -> None:
 
 
 def test_a_dropped_jaw_does_not_lift_the_hair() -> None:
-    start, _ = shifted(0)
-    goal = start.copy()
-    middle = float(start[list(REGIONS["face_oval"]), 1].mean())
-    lower = start[:, 1] > middle + 0.08
-    goal[lower, 1] += 0.04
+    start, goal = dropped_jaw()
     first, second, _ = surrounding_points(start, goal)
-    arc = first[:, 1] < middle
+    arc = first[:, 1] < start[list(REGIONS["face_oval"]), 1].mean()
     assert arc.sum() >= 5 and np.abs(second[arc] - first[arc]).max() < 2e-3
 
 

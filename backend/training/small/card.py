@@ -19,6 +19,7 @@ _COLUMNS = (
     ("crop_gain", "crop over warp"),
     ("landmarks", "landmarks, %"),
     ("near", f"of those up to {FREE_TURN:g} degrees of turn"),
+    ("dlib", "dlib's 68 points against the real frame's, %"),
     ("lips", "lips, %"),
     ("gap_r", "lip-gap r"),
     ("blink", "blink share"),

@@ -29,8 +29,8 @@ class LossWeights:
     perceptual: float = 0.025  # unlikeness of ImageNet features; from ``perceptual_from`` on
     # How far a landmarker finds landmarks from where it finds the target's, on the picture and on the warped portrait alone; in steps of
     # ``judged_every``.
-    landmarks: float = 6.0
-    landmark_flow: float = 2.0
+    landmarks: float = 4.0
+    landmark_flow: float = 1.5
     adversarial: float = 0.01  # what the discriminator sees through; from ``adversarial_from`` on
     matching: float = 0.15  # unlikeness of the discriminator's features; likewise
 
