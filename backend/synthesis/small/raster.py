@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from bridge.landmarks import CONTOUR_EDGES, REGIONS
 
-_GATE_REACH = 0.1  # of the crop
+# Of the crop, how far round the face the network may paint. Twice as far gains half a decibel of the square on rendered people, whose hair
+# and shoulders it knows, and loses .2 to .4 on photographs and a real man, whose it does not.
+_GATE_REACH = 0.05
 _SHIFT = 4  # OpenCV draws on a grid of 1/16 pixel
 _LIPS = set(REGIONS["lips_outer"] + REGIONS["lips_inner"])
 _IRISES = set(REGIONS["iris_left"] + REGIONS["iris_right"])
@@ -31,7 +33,7 @@ def landmark_raster(points: NDArray[np.float32], side: int) -> NDArray[np.uint8]
 
 
 def face_gate(points: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """(side, side) float32: 1 on the face and a tenth of the crop round it, soft, 0 on the background, which is to stand still."""
+    """(side, side) float32: 1 on the face and a twentieth of the crop round it, soft, 0 on the background, which is to stand still."""
     return np.asarray(cv2.resize(small_gate(points), (side, side)), np.float32)
 
 

@@ -17,8 +17,9 @@ from bridge.landmarks import EYE_LEFT, EYE_RIGHT, OF_MEDIAPIPE
 
 Points = NDArray[np.float32]
 
-# Degrees up to which a turn is shown as it is asked for, and which no turn goes beyond.
-FREE_TURN, LARGEST_TURN = 14.0, 22.0
+# Degrees up to which a turn is shown as it is asked for, and which no turn goes beyond. Chosen on people spared for choosing, by what
+# landmarks are found and how the far cheek looks.
+FREE_TURN, LARGEST_TURN = 20.0, 30.0
 # Depth towards the viewer of each landmark of a resting face, thousandths of the distance of the outer eye corners: the mean of
 # 24 of the project's synthetic people.
 # fmt: off
