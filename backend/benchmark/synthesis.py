@@ -97,7 +97,6 @@ def memory_over_shot(runtime: Any, minutes: float, side: int = 512, fps: int = 2
 
 def part_times(runtime: Any) -> dict[str, float]:
     """Best of ten, in milliseconds, of one frame's parts at 256 pixels, one after the other on one thread of ours."""
-    from backend.synthesis.small.conditions import to_signed
     from backend.synthesis.small.mouth import MouthInterior
     from backend.synthesis.small.raster import face_gate, landmark_raster
     from backend.synthesis.small.render import CropRenderer
@@ -105,7 +104,7 @@ def part_times(runtime: Any) -> dict[str, float]:
 
     (portrait, start, goal), warp, conditions, inputs = _one_frame(runtime)
     mouth, paste, renderer = MouthInterior(portrait, start), _paste(), CropRenderer(portrait, start, runtime=runtime)
-    sample, signed = inputs.pop("sample"), to_signed(portrait)
+    sample, signed = inputs.pop("sample"), inputs["signed"]
     picture = sample(2)
     return {
         "spline": _best(lambda: landmark_warp(start, goal, led=True)),
@@ -137,11 +136,12 @@ def _one_frame(runtime: Any) -> tuple[Any, Any, Any, dict[str, Any]]:
     portrait, points, track = synthetic_shot(256, 2)
     start, goal = points / np.float32(256), track[1] / np.float32(256)
     warp = landmark_warp(start, goal, led=True)
-    warped = look_through(to_signed(portrait), warp.field)
-    conditions = frame_conditions(warp, warped, to_signed(portrait), goal, None, None)
+    signed = to_signed(portrait)
+    warped = look_through(signed, warp.field)
+    conditions = frame_conditions(warp, warped, signed, goal, None, None)
     fine, coarse, _, mask = runtime.trunk(conditions)
     noise = shot_noise(0, 256)
-    inputs = {"warped": warped, "sample": lambda steps: runtime.sample(noise, steps, warped, mask, fine, coarse)}
+    inputs = {"signed": signed, "warped": warped, "sample": lambda steps: runtime.sample(noise, steps, warped, mask, fine, coarse)}
     return (portrait, start, goal), warp, conditions, inputs
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +22,23 @@ _EYE_CORNERS = 36, 45  # outer ones, iBUG's numbers
 
 
 @lru_cache(maxsize=1)
-def second_landmarks() -> Finder | None:
-    """A function from a picture (s, s, 3) and landmarks (162, 2) that say where its face is, crop coordinates, to dlib's points (68, 2) in
-    pixels; None where dlib is not installed."""
+def shape_predictor() -> Any | None:
+    """dlib's predictor of 68 points, a file of 100 MB that is read once; None where dlib is not installed."""
     try:
         import dlib
         import face_recognition_models as models
     except Exception:  # noqa: BLE001 - either package may be missing or broken; the measure is then reported as missing
         return None
-    predictor = dlib.shape_predictor(models.pose_predictor_model_location())
+    return dlib.shape_predictor(models.pose_predictor_model_location())
+
+
+def second_landmarks() -> Finder | None:
+    """A function from a picture (s, s, 3) and landmarks (162, 2) that say where its face is, crop coordinates, to dlib's points (68, 2) in
+    pixels; None where dlib is not installed."""
+    predictor = shape_predictor()
+    if predictor is None:
+        return None
+    import dlib
 
     def find(picture: Picture, points: NDArray[np.float32]) -> NDArray[np.float32]:
         left, top, right, bottom = face_box(points, picture.shape[0])
@@ -44,9 +53,7 @@ def face_box(points: NDArray[np.float32], side: int) -> tuple[int, int, int, int
     oval, brows = points[list(REGIONS["face_oval"])], points[list(REGIONS["brow_left"] + REGIONS["brow_right"])]
     top, bottom = float(brows[:, 1].min()), float(oval[:, 1].max())
     middle, half = (float(oval[:, 0].min()) + float(oval[:, 0].max())) / 2, (bottom - top) / 2
-    left, right = middle - half, middle + half
-    box = (int(round(value * side)) for value in (left, top, right, bottom))
-    return next(box), next(box), next(box), next(box)
+    return round((middle - half) * side), round(top * side), round((middle + half) * side), round(bottom * side)
 
 
 def second_error(picture: Picture, real: Picture, points: NDArray[np.float32]) -> float | None:

@@ -24,6 +24,8 @@ from bridge.landmarks import (
     REGIONS,
 )
 
+from .second_detector import shape_predictor
+
 Picture = NDArray[np.uint8]
 Array = NDArray[np.float32]
 REGION_NAMES = ("crop", "oval", "mouth", "eyes")
@@ -112,13 +114,13 @@ def identity_measure() -> Callable[[Picture], Any] | None:
 
     Metric only: its landmark model was trained on non-commercial data and is never shipped.
     """
-    try:
-        import dlib
-        import face_recognition_models as models
-    except Exception:  # noqa: BLE001 - either package may be missing or broken; the measure is then reported as missing
+    predictor = shape_predictor()
+    if predictor is None:
         return None
+    import dlib
+    import face_recognition_models as models
+
     detector = dlib.get_frontal_face_detector()
-    predictor = dlib.shape_predictor(models.pose_predictor_model_location())
     encoder = dlib.face_recognition_model_v1(models.face_recognition_model_location())
 
     def describe(picture: Picture) -> Any:

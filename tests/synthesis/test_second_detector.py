@@ -12,7 +12,7 @@ pytest.importorskip("cv2")
 from drawn_faces import drawn_face, drawn_points  # noqa: E402
 
 from backend.evaluation import second_detector  # noqa: E402
-from backend.evaluation.second_detector import face_box, second_error, second_landmarks  # noqa: E402
+from backend.evaluation.second_detector import face_box, second_error, shape_predictor  # noqa: E402
 from bridge.landmarks import REGIONS  # noqa: E402
 
 pytestmark = pytest.mark.unit
@@ -41,11 +41,11 @@ def test_errors_are_shares_of_the_distance_of_the_eyes(monkeypatch: pytest.Monke
 
 
 def test_without_dlib_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    second_landmarks.cache_clear()
+    shape_predictor.cache_clear()
     monkeypatch.setitem(sys.modules, "dlib", None)
     picture = drawn_face(drawn_points(), 64)
     assert second_error(picture, picture, drawn_points()) is None
-    second_landmarks.cache_clear()
+    shape_predictor.cache_clear()
 
 
 def test_dlib_finds_a_shift() -> None:

@@ -35,7 +35,7 @@ class DrawnBatch:
     ``rows`` (n, 3): frames of portrait, target and the one before, counted through all clips. ``shown`` (n,): whether that one is shown.
     ``unplace`` (n, 2, 3): matrix from new to old pixels; ``bend`` (n, 4, 5). ``mixing`` (n, 3, 4), ``curve`` (n, 256), ``blur`` (n,),
     ``shade`` (n, 3, 4): the looks. ``place`` (n, 2): left and top of the windows, pixels. ``raster`` (n, 3, w, w) uint8. ``importance``
-    (n, 1, w, w) float16. ``aus`` (n, 19). ``landmarks`` (n, 162, 2): of the targets. ``flow_held`` (n,). ``points``: of the spline.
+    (n, 1, w, w) float16. ``aus`` (n, 19). ``flow_held`` (n,). ``points``: of the spline.
     ``window``: w.
     """
 
@@ -51,7 +51,6 @@ class DrawnBatch:
     raster: Tensor
     importance: Tensor
     aus: Tensor
-    landmarks: Tensor
     flow_held: Tensor
     points: SplinePoints
     window: int
@@ -104,7 +103,6 @@ def drawn_batch(recipes: Sequence[Recipe], first: dict[str, int], losses: LossWe
         raster=torch.from_numpy(np.stack(rasters)),
         importance=torch.from_numpy(np.stack(weights)),
         aus=stacked([au_vector(recipe.aus()) for recipe in recipes]),
-        landmarks=stacked([target for _, target in points]),
         flow_held=stacked([recipe.flow_held for recipe in recipes]),
         points=SplinePoints.of(points),
         window=places[0][2],

@@ -121,10 +121,11 @@ class Trainer:
     def step(self) -> dict[str, torch.Tensor]:
         """One optimizer step; returns the terms of the loss, scalars on the device: to read one is to wait for it."""
         whole = self.share >= 1 - self.config.whole_share
-        judged = self.config.judged_every > 0 and self.steps % self.config.judged_every == 0
-        window, count = (256, self.config.judged_batch) if judged else (self.config.window, self.config.batch)
+        window, count = self.config.window, self.config.batch
         if whole:
             window, count = 256, self.config.whole_batch
+        elif self.config.judged_every and self.steps % self.config.judged_every == 0:
+            window, count = 256, self.config.judged_batch
         batch, previous = self._examples(window, count, rollout=whole and self.config.no_previous < 1)
         prediction = predict(self.network, batch, previous, self._noise(batch), self._times(count))
         terms = loss_terms(prediction, batch, self.config.losses, self.share)

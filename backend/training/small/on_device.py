@@ -59,7 +59,7 @@ class DeviceFaces:
             geometry=geometry_stacks(field, determinant),
             aus=drawn.aus,
             importance=drawn.importance.float(),
-            points=drawn.landmarks,
+            points=drawn.points.frame,
             flow_held=drawn.flow_held,
             base=base,
         )
