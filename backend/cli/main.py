@@ -11,15 +11,14 @@ import errno
 import importlib
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from bridge import VERSION
 from bridge.faults import Fault, incomplete
+from bridge.interrupt import raise_when_interrupted
 
 PROGRAM = "autter"
 COMMANDS = {
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_GOOD
     as_json = "--json" in words
     if command != "serve":  # which has its own way with signals
-        _clean_up_when_terminated()
+        raise_when_interrupted()
     try:
         return _run(command, words[1:])
     except Fault as fault:
@@ -144,13 +143,3 @@ def _print_json(report: dict[str, Any], wanted: bool) -> None:
 def _plain(value: Any) -> Any:
     """Numbers and arrays of numpy, paths and fractions as JSON can hold them."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _clean_up_when_terminated() -> None:
-    """A polite kill is treated like Ctrl-C, so that half-written files go."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with suppress(ValueError, AttributeError):  # not in the main thread, or no such signal
-        signal.signal(signal.SIGTERM, interrupt)

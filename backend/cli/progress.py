@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from bridge.faults import Fault
+from bridge.interrupt import interrupt
 
 
 class ProgressBar:
@@ -51,7 +52,7 @@ class ProgressBar:
 
     def _interrupt(self, *_: object) -> None:
         if self._interrupted:
-            raise KeyboardInterrupt
+            interrupt()
         self._interrupted = True
 
     def _close(self) -> None:

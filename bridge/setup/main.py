@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..faults import Fault
+from ..interrupt import raise_when_interrupted
 from .extras import NAMES
 from .install import install, repair, uninstall
 from .plan import PROOF, make_plan
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.parent and sys.platform != "win32":  # where the parent's end is seen by a change of its number
         threading.Thread(target=_watch_parent, args=(chosen.parent,), daemon=True).start()
-    signal.signal(signal.SIGTERM, _leave)
+    raise_when_interrupted()
     try:
         _say({"ended": True, **_do(chosen)})
     except Fault as fault:
@@ -71,10 +72,6 @@ def _report(phase: str, share: float, detail: str) -> None:
 def _say(message: dict[str, Any]) -> None:
     with suppress(OSError, ValueError):  # nobody listens any more: the watch on the parent ends this
         print(json.dumps(message), flush=True)
-
-
-def _leave(_received: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _watch_parent(parent: int) -> None:
