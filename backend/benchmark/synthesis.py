@@ -97,8 +97,9 @@ def memory_over_shot(runtime: Any, minutes: float, side: int = 512, fps: int = 2
 
 def part_times(runtime: Any) -> dict[str, float]:
     """Best of ten, in milliseconds, of one frame's parts at 256 pixels, one after the other on one thread of ours."""
+    from backend.synthesis.small.gates import face_gates
     from backend.synthesis.small.mouth import MouthInterior
-    from backend.synthesis.small.raster import face_gate, landmark_raster
+    from backend.synthesis.small.raster import landmark_raster
     from backend.synthesis.small.render import CropRenderer
     from backend.synthesis.small.warp import landmark_warp, look_through
 
@@ -110,7 +111,7 @@ def part_times(runtime: Any) -> dict[str, float]:
         "spline": _best(lambda: landmark_warp(start, goal, led=True)),
         "resampling": _best(lambda: look_through(signed, warp.field)),
         "raster": _best(lambda: landmark_raster(goal, 256)),
-        "gate": _best(lambda: face_gate(goal, 256)),
+        "gates": _best(lambda: face_gates(goal)),
         "mouth": _best(lambda: mouth(picture, goal)),
         "trunk, once a frame": _best(lambda: runtime.trunk(conditions)),
         **{f"denoiser, {steps} step{'s' * (steps > 1)}": _best(partial(sample, steps)) for steps in (1, 2, 4)},

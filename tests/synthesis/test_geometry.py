@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,9 +17,10 @@ from drawn_faces import drawn_face, drawn_points
 from backend.synthesis.small import teeth
 from backend.synthesis.small.conditions import to_picture, to_signed
 from backend.synthesis.small.crop import Crop, resized, shot_crop
+from backend.synthesis.small.gates import face_gates
 from backend.synthesis.small.mouth import MouthInterior
 from backend.synthesis.small.paste import Paste
-from backend.synthesis.small.raster import face_gate, landmark_raster
+from backend.synthesis.small.raster import landmark_raster
 from backend.synthesis.small.sampler import sample, shot_noise, step_times
 from backend.synthesis.small.warp import GRID, apply_field, landmark_warp, node_centres
 from bridge.landmarks import CHIN, REGIONS
@@ -205,8 +207,26 @@ def test_a_portrait_with_an_open_mouth_keeps_its_own() -> None:
     assert MouthInterior(portrait, drawn_points(), 0.0)(picture, parted) is picture
 
 
-def test_the_gate_opens_on_the_face_alone() -> None:
-    gate = face_gate(drawn_points(), 256)
-    inside = np.rint(drawn_points()[list(REGIONS["lips_outer"])] * 256).astype(int)
-    assert gate[inside[:, 1], inside[:, 0]].min() > 0.99
-    assert max(gate[:4].max(), gate[:, :20].max(), gate[:, -20:].max()) < 0.01
+def test_the_gates_open_on_the_face_alone() -> None:
+    paint, flow = face_gates(drawn_points())
+    inside = np.rint(drawn_points()[list(REGIONS["lips_outer"])] * 64).astype(int)
+    for gate in (paint, flow):
+        assert gate[inside[:, 1], inside[:, 0]].min() > 0.99
+        assert max(gate[0].max(), gate[:, :5].max(), gate[:, -5:].max()) < 0.01
+    assert (flow <= paint).all() and flow.sum() < 0.8 * paint.sum()
+    oval = drawn_points()[list(REGIONS["face_oval"])]
+    grown = np.rint((oval + 0.1 * (oval - oval.mean(0)) / np.linalg.norm(oval - oval.mean(0), axis=1, keepdims=True)) * 64).astype(int)
+    assert flow[grown[:, 1], grown[:, 0]].max() < 0.05
+    beside = paint[grown[:, 1], grown[:, 0]]
+    high, low = oval[:, 1] < 0.55, oval[:, 1] > 0.65  # the chin is at .83, the forehead at .21
+    assert beside[high].min() > 0.2 and beside[low].max() < 0.05
+
+
+@pytest.mark.parametrize("degrees", [30.0, -50.0])
+def test_the_gates_tilt_with_the_head(degrees: float) -> None:
+    points, angle = drawn_points(), np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], np.float32)
+    tilted = face_gates(((points - 0.5) @ turn.T + 0.5).astype(np.float32))
+    matrix = cv2.getRotationMatrix2D((31.5, 31.5), -degrees, 1)
+    for gate, expected in zip(tilted, face_gates(points), strict=True):
+        assert np.abs(gate - cv2.warpAffine(expected, matrix, (64, 64))).mean() < 0.03

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,9 +21,11 @@ pytestmark = pytest.mark.unit
 torch = pytest.importorskip("torch")
 
 from backend.synthesis.small.conditions import Conditions, to_picture  # noqa: E402
+from backend.synthesis.small.gates import face_gates  # noqa: E402
 from backend.synthesis.small.network import NetworkConfig, SmallNetwork  # noqa: E402
 from backend.synthesis.small.render import CropRenderer, render_frames, warp_only_frames  # noqa: E402
 from backend.synthesis.small.runtime import OnnxRuntime, TorchRuntime  # noqa: E402
+from backend.synthesis.small.warp import landmark_warp  # noqa: E402
 from backend.synthesis.small.weights import WEIGHTS, load_network, save_network  # noqa: E402
 
 TINY = NetworkConfig(widths=(8, 12, 16), embedding=16)
@@ -164,3 +167,20 @@ def test_a_portrait_driven_by_itself_is_not_warped(weights: Path) -> None:
     assert np.abs(still.field).max() < 1e-4
     assert np.abs(to_picture(still.warped).astype(int) - face).max() <= 1
     assert np.abs(spoken.field).max() > 0.01
+
+
+def test_the_network_moves_and_paints_on_the_face_alone(weights: Path) -> None:
+    network = load_network(weights)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for head in (network.trunk.heads, network.denoiser.head):
+            head.weight.normal_(0, 0.3, generator=draw)
+    save_network(network, weights, {"name": "test"})
+    points, goal = drawn_points(), drawn_points(opening=0.08)
+    renderer = CropRenderer(drawn_face(points, 256), points, runtime=TorchRuntime(weights), steps=1)
+    frame = renderer.frame(goal, None)
+    may_paint, may_move = face_gates(goal)
+    moved = np.abs(frame.field - landmark_warp(points, goal, led=True).field).max(-1)
+    assert moved[may_move == 0].max() == 0 < 1e-3 < moved[may_move > 0.9].mean()
+    painted = np.abs(frame.painted - frame.warped).max(0)
+    assert painted[cv2.resize(may_paint, (256, 256)) == 0].max() == 0 < 0.01 < painted[cv2.resize(may_paint, (256, 256)) > 0.9].mean()

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from .conditions import IMAGE_CHANNELS
 from .device_paste import DevicePaste
@@ -30,7 +29,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Given:
-    """``Prepared`` frames on the device, one beside the other; ``raster``: (n, 3, s, s) 0..1, ``gate``: (n, 1, 64, 64), ``skin``:
+    """``Prepared`` frames on the device, one beside the other; ``raster``: (n, 3, s, s) 0..1, ``gates``: (n, 2, 64, 64), ``skin``:
     (n, 64, 64, 2)."""
 
     centres: Tensor
@@ -38,7 +37,7 @@ class Given:
     skin: Tensor
     motions: Tensor
     raster: Tensor
-    gate: Tensor
+    gates: Tensor
     aus: Tensor
 
 
@@ -102,11 +101,11 @@ class DeviceRenderer:
 
     def given(self, frames: Sequence[Prepared]) -> Given:
         """The frames' numbers on the device."""
-        names = ("centres", "weights", "skin", "motion", "raster", "gate", "aus")
-        centres, weights, skin, motions, raster, gate, aus = (
+        names = ("centres", "weights", "skin", "motion", "raster", "gates", "aus")
+        centres, weights, skin, motions, raster, gates, aus = (
             on_device(np.stack([getattr(frame, name) for frame in frames]), self.device) for name in names
         )
-        return Given(centres, weights, skin, motions, raster.permute(0, 3, 1, 2).float() * (1 / 255), gate[:, None], aus)
+        return Given(centres, weights, skin, motions, raster.permute(0, 3, 1, 2).float() * (1 / 255), gates, aus)
 
     def warps(self, given: Given) -> tuple[Tensor, Tensor, Tensor]:
         """Fields (n, 2, nodes, nodes), determinants (n, 1, nodes, nodes) and the share of the motion kept (n,)."""
@@ -122,12 +121,11 @@ class DeviceRenderer:
         images[:, 3:6] = signed(self.portrait)
         images[:, 6:9] = given.raster
         fine, coarse, flow, mask = self.runtime.trunk_batch(images, geometry_stacks(field, determinant), given.aus)
-        return Seen(fine, coarse, flow, mask * enlarged(given.gate, self.side))
+        return Seen(fine, coarse, flow, mask * enlarged(given.gates[:, :1], self.side))
 
     def moved(self, given: Given, field: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
         """The fields with the network's flow, and the portrait through them (n, 3, s, s) -1..1."""
-        gate = functional.avg_pool2d(enlarged(given.gate, self.side), self.side // GRID)
-        field = field + (seen.flow - carried(self.mistake, field, self.nodes)) * gate
+        field = field + (seen.flow - carried(self.mistake, field, self.nodes)) * given.gates[:, 1:]
         return field, signed(seen_through(self.portrait, field, self.side))
 
     def painted(self, frames: Sequence[Prepared], warped: Tensor, seen: Seen) -> Tensor:

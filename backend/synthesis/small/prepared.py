@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .conditions import au_vector
+from .gates import face_gates
 from .mouth import MouthInterior, Patch
-from .raster import landmark_raster, small_gate
+from .raster import landmark_raster
 from .similarity import similarity
 from .turn import SafePoints, within_limits
 from .warp import led_points, skin_displacement, spline_weights
@@ -22,8 +23,8 @@ Array = NDArray[np.float32]
 class Prepared:
     """One frame. ``centres`` (k, 2), ``weights`` (k + 3, 2): see ``spline_weights``; k is the same in all frames of a portrait.
 
-    ``skin``: (64, 64, 2), see ``skin_displacement``. ``motion``: (4, 2), see ``similarity``. ``raster``: (s, s, 3) uint8. ``gate``:
-    (64, 64), see ``small_gate``. ``aus``: (19,).
+    ``skin``: (64, 64, 2), see ``skin_displacement``. ``motion``: (4, 2), see ``similarity``. ``raster``: (s, s, 3) uint8. ``gates``:
+    (2, 64, 64), see ``face_gates``. ``aus``: (19,).
     """
 
     turn: SafePoints
@@ -32,7 +33,7 @@ class Prepared:
     skin: Array
     motion: Array
     raster: NDArray[np.uint8]
-    gate: Array
+    gates: Array
     aus: Array
     mouth: Patch | None
 
@@ -57,7 +58,7 @@ class Preparation:
             skin_displacement(self.points, turn.points, centres, weights),
             similarity(turn.points, self.points),
             landmark_raster(turn.points, self.side),
-            small_gate(turn.points),
+            face_gates(turn.points),
             au_vector(intensities),
             self.mouth.patch(turn.points, self.side),
         )

@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from bridge.landmarks import CONTOUR_EDGES, REGIONS
 
-# Of the crop, how far round the face the network may paint. Twice as far gains half a decibel of the square on rendered people, .2 on a
-# real woman trained on, and loses .2 on a real man never trained on, who tipped it: not a blind choice. Pictures look alike.
-_GATE_REACH = 0.05
 _SHIFT = 4  # OpenCV draws on a grid of 1/16 pixel
 _LIPS = set(REGIONS["lips_outer"] + REGIONS["lips_inner"])
 _IRISES = set(REGIONS["iris_left"] + REGIONS["iris_right"])
@@ -30,21 +27,6 @@ def landmark_raster(points: NDArray[np.float32], side: int) -> NDArray[np.uint8]
     _fill(lips, places[list(REGIONS["lips_outer"])], 128)
     _fill(lips, places[list(REGIONS["lips_inner"])], 255)
     return np.stack([lips, _eyes(places, side), _lines(places, side)], -1)
-
-
-def face_gate(points: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """(side, side) float32: 1 on the face and a twentieth of the crop round it, soft, 0 on the background, which is to stand still."""
-    return np.asarray(cv2.resize(small_gate(points), (side, side)), np.float32)
-
-
-def small_gate(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``face_gate`` (64, 64) before it is enlarged."""
-    small = 64
-    face = np.zeros((small, small), np.uint8)
-    cv2.fillConvexPoly(face, cv2.convexHull(np.rint(points * small - 0.5).astype(np.int32)), 1)
-    reach = round(_GATE_REACH * small)
-    grown = cv2.dilate(face, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
-    return np.asarray(cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 1.5), np.float32)
 
 
 def _eyes(places: NDArray[np.int32], side: int) -> NDArray[np.uint8]:

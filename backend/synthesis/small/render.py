@@ -15,11 +15,11 @@ from backend import au_scale
 
 from .conditions import frame_conditions, to_signed
 from .crop import resized, shot_crop
+from .gates import face_gates
 from .held_back import HeldBack
 from .mouth import MouthInterior
 from .ordered import in_order
 from .paste import Paste
-from .raster import face_gate
 from .runtime import NETWORK_SIDE, Runtime, TorchRuntime, default_runtime
 from .sampler import shot_noise
 from .steady import steadied
@@ -91,10 +91,10 @@ class CropRenderer:
         first = look_through(self.signed, warp.field)
         conditions = frame_conditions(warp, first, self.signed, points, intensities, previous)
         fine, coarse, flow, mask = self.runtime.trunk(conditions)
-        gate = face_gate(points, self.portrait.shape[0])
-        mask = mask * gate
+        may_paint, may_move = face_gates(points)
+        mask = mask * cv2.resize(may_paint, mask.shape[-2:])
         added = flow.transpose(1, 2, 0) - _carried(self.mistake, warp.field)
-        field = warp.field + added * cv2.resize(gate, flow.shape[1:], interpolation=cv2.INTER_AREA)[..., None]
+        field = warp.field + added * may_move[..., None]
         warped = look_through(self.signed, field)
         picture = np.clip(self.runtime.sample(self.noise, self.steps, warped, mask, fine, coarse), -1, 1)
         return CropFrame(self.mouth(picture, points), warped, field, warp.kept, picture, turn)

@@ -37,12 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stills", type=Path, metavar="FOLDER", help="photographs of one face each: warped to other expressions, they become pairs too"
     )
-    parser.add_argument("--stills-each", type=int, default=0, metavar="N", help="so many frames of every real clip, used as stills as well")
+    parser.add_argument(
+        "--stills-each", type=whole_number, default=0, metavar="N", help="so many frames of every real clip, used as stills as well"
+    )
+    parser.add_argument(
+        "--brows-each",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="so many frames of every clip with brows pressed down too, as a full frown asks for",
+    )
     parser.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="go on from stored weights, at a quarter of the learning rate")
     parser.add_argument("--learning-rate", type=float, help="highest rate of the optimizer, in place of the configured one")
     parser.add_argument(
         "--judge-landmarks",
-        type=int,
+        type=whole_number,
         default=0,
         metavar="N",
         help="every N steps whole pictures, judged by where a landmarker finds landmarks on them too (default: never)",
@@ -120,6 +129,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return export_run(trainer, clips, arguments.out or WEIGHTS, arguments.start_from)
 
 
+def whole_number(word: str) -> int:
+    count = int(word)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"{count} is less than none")
+    return count
+
+
 def _start(weights: Path | None) -> SmallNetwork | None:
     from backend.synthesis.small.weights import load_network
 
@@ -147,12 +163,14 @@ def named_shares(words: list[str]) -> tuple[tuple[str, float], ...]:
 
 
 def cache_all_stills(arguments: argparse.Namespace, clips: list[FaceClip]) -> list[FaceClip]:
-    """Stills that are asked for and not in the cache yet."""
+    """Stills and lowered brows that are asked for and not in the cache yet."""
+    from .lowered_brows import lowered_brows_of_clips
     from .stills import cache_stills, stills_of_clips
 
     folder = arguments.work / "cache"
     made = cache_stills(arguments.stills, folder, clips) if arguments.stills else []
-    return made + (stills_of_clips(folder, clips, REAL, arguments.stills_each) if arguments.stills_each else [])
+    made += stills_of_clips(folder, clips, REAL, arguments.stills_each) if arguments.stills_each else []
+    return made + (lowered_brows_of_clips(folder, clips, arguments.brows_each) if arguments.brows_each else [])
 
 
 def cache_all(data: Path, folder: Path, most: int) -> None:

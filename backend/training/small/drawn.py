@@ -22,7 +22,8 @@ from backend.synthesis.small.raster import landmark_raster
 
 from .cache import FaceClip
 from .config import LossWeights, TrainingConfig
-from .pairs import PairSampler, Recipe, importance_map
+from .importance import beside_face, importance_map
+from .pairs import PairSampler, Recipe
 
 _SIDE = 256
 _WORKER_SEED = 7_368_787
@@ -35,8 +36,7 @@ class DrawnBatch:
     ``rows`` (n, 3): frames of portrait, target and the one before, counted through all clips. ``shown`` (n,): whether that one is shown.
     ``unplace`` (n, 2, 3): matrix from new to old pixels; ``bend`` (n, 4, 5). ``mixing`` (n, 3, 4), ``curve`` (n, 256), ``blur`` (n,),
     ``shade`` (n, 3, 4): the looks. ``place`` (n, 2): left and top of the windows, pixels. ``raster`` (n, 3, w, w) uint8. ``importance``
-    (n, 1, w, w) float16. ``aus`` (n, 19). ``flow_held`` (n,). ``points``: of the spline.
-    ``window``: w.
+    and ``beside`` (n, 1, w, w) float16. ``aus`` (n, 19). ``held`` (n,). ``points``: of the spline. ``window``: w.
     """
 
     rows: Tensor
@@ -50,8 +50,9 @@ class DrawnBatch:
     place: Tensor
     raster: Tensor
     importance: Tensor
+    beside: Tensor
     aus: Tensor
-    flow_held: Tensor
+    held: Tensor
     points: SplinePoints
     window: int
     any_shown: bool
@@ -78,11 +79,12 @@ def drawn_batch(recipes: Sequence[Recipe], first: dict[str, int], losses: LossWe
     """The numbers of ``recipes``, whose windows are all of one size. ``first``: of ``first_rows``."""
     points = [recipe.points() for recipe in recipes]
     places = [recipe.view.place for recipe in recipes]
-    rasters, weights = [], []
+    rasters, weights, beside = [], [], []
     for (_, target), (left, top, width, height) in zip(points, places, strict=True):
         rows, columns = slice(top, top + height), slice(left, left + width)
         rasters.append(landmark_raster(target, _SIDE)[rows, columns].transpose(2, 0, 1))
         weights.append(importance_map(target, losses)[None, rows, columns].astype(np.float16))
+        beside.append(beside_face(target)[None, rows, columns].astype(np.float16))
 
     def stacked(values: list[Any], kind: type = np.float32) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(value, kind) for value in values]))
@@ -102,8 +104,9 @@ def drawn_batch(recipes: Sequence[Recipe], first: dict[str, int], losses: LossWe
         place=stacked([place[:2] for place in places], np.int64),
         raster=torch.from_numpy(np.stack(rasters)),
         importance=torch.from_numpy(np.stack(weights)),
+        beside=torch.from_numpy(np.stack(beside)),
         aus=stacked([au_vector(recipe.aus()) for recipe in recipes]),
-        flow_held=stacked([recipe.flow_held for recipe in recipes]),
+        held=stacked([recipe.held for recipe in recipes]),
         points=SplinePoints.of(points),
         window=places[0][2],
         any_shown=any(recipe.has_previous for recipe in recipes),

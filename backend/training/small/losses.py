@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -33,22 +33,24 @@ class Batch:
     geometry: Tensor
     aus: Tensor
     importance: Tensor
+    beside: Tensor
     points: Tensor
-    flow_held: Tensor
+    held: Tensor
     base: Tensor
 
 
 @dataclass
 class Prediction:
-    """``picture``: what the denoiser says; ``warped``: the portrait under spline and residual flow; ``first``: under the spline alone.
+    """``picture``: what the denoiser says; ``warped``: the portrait under spline and residual flow; ``first``: under the spline.
 
-    ``flow``: as the trunk gives it, also where it is held still and not shown."""
+    ``flow`` and ``paint``, which the denoiser adds: as the network gives them, also where they are held still and not shown."""
 
     picture: Tensor
     warped: Tensor
     first: Tensor
     mask: Tensor
     flow: Tensor
+    paint: Tensor
 
 
 def stack_pairs(pairs: list[Pair], device: str = "cpu") -> Batch:
@@ -57,7 +59,7 @@ def stack_pairs(pairs: list[Pair], device: str = "cpu") -> Batch:
     def stacked(name: str) -> Tensor:
         return torch.from_numpy(np.stack([np.asarray(getattr(pair, name), np.float32) for pair in pairs])).to(device)
 
-    names = ("portrait", "portrait_window", "target", "raster", "previous", "field", "geometry", "aus", "importance", "points", "flow_held")
+    names = [field.name for field in fields(Batch) if field.name != "base"]
     base = torch.stack([pixel_places(pair.window) for pair in pairs]).to(device)
     return Batch(**{name: stacked(name) for name in names}, base=base)
 
@@ -92,7 +94,9 @@ def predict(network: SmallNetwork, batch: Batch, previous: Tensor, noise: Tensor
     with _precision(noise.device):
         fine, coarse, flow, mask = network.trunk(images, batch.geometry, batch.aus)
     flow, mask = flow.float(), mask.float()
-    used = flow * (1 - batch.flow_held[:, None, None, None])  # held, it is not shown either: nothing then speaks for it in the loss
+    held = batch.held[:, None, None, None]
+    face = functional.avg_pool2d(1 - batch.beside, network.config.patch)  # beside it no flow is asked for, see ``face_gates``
+    used = flow * face * (1 - held)  # held, it is not shown either: nothing then speaks for it in the loss
     warped = warp_portrait(batch.portrait, batch.field + used, batch.base)
     noisy = noise
     if late:
@@ -101,8 +105,8 @@ def predict(network: SmallNetwork, batch: Batch, previous: Tensor, noise: Tensor
         moment = time[:, None, None, None]
         noisy = (1 - moment) * own + moment * noise
     with _precision(noise.device):
-        picture = network.denoiser(noisy, warped, mask, fine, coarse, time).float()
-    return Prediction(picture, warped, first, mask, flow)
+        paint = network.denoiser(noisy, warped, mask, fine, coarse, time).float() - warped
+    return Prediction(warped + paint * (1 - held * batch.beside), warped, first, mask, flow, paint)
 
 
 def _precision(device: torch.device) -> torch.autocast:
@@ -112,14 +116,15 @@ def _precision(device: torch.device) -> torch.autocast:
 
 def loss_terms(prediction: Prediction, batch: Batch, weights: LossWeights, share: float) -> dict[str, Tensor]:
     """Every term, already weighted; their sum is the loss. ``share``: how much of the run is done, 0..1."""
-    importance = batch.importance
+    importance, held = batch.importance, batch.held[:, None, None, None]
     if weights.even:
         importance = importance * evened(prediction.first, batch, weights.even)
     terms = {
         "colour": weights.colour * _distance(prediction.picture, batch.target, importance),
         "edges": weights.edges * _edge_distance(prediction.picture, batch.target, importance),
         "flow": weights.flow * _distance(prediction.warped, batch.target, importance),
-        "held": weights.held_flow * (prediction.flow.abs() * batch.flow_held[:, None, None, None]).mean() / LARGEST_RESIDUAL_FLOW,
+        "held flow": weights.held_flow * (prediction.flow.abs() * held).mean() / LARGEST_RESIDUAL_FLOW,
+        "held paint": weights.held_paint * (prediction.paint.abs() * held * batch.beside).mean(),
         "mask": weights.mask * share * prediction.mask.mean(),
     }
     if weights.square:

@@ -59,8 +59,9 @@ class DeviceFaces:
             geometry=geometry_stacks(field, determinant),
             aus=drawn.aus,
             importance=drawn.importance.float(),
+            beside=drawn.beside.float(),
             points=drawn.points.frame,
-            flow_held=drawn.flow_held,
+            held=drawn.held,
             base=base,
         )
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +26,7 @@ from bridge.landmarks import (
 from .augment import Look, Placing, place_picture, place_points, random_look, random_placing
 from .cache import FaceClip
 from .config import LossWeights, TrainingConfig
+from .importance import beside_face, importance_map
 
 Array = NDArray[np.float32]
 _SIDE = 256
@@ -40,8 +40,8 @@ class Pair:
     ``portrait``: (3, 256, 256) the whole one. ``portrait_window``, ``target``, ``raster``, ``previous``: (3, w, w), colours -1..1,
     ``previous`` all zero where there is none. ``field``: (2, g, g) crop coordinates.
     ``geometry``: (3, g, g). ``aus``: (19,). ``importance``: (1, w, w) weight of each pixel in the loss. ``points``: (162, 2)
-    the target's landmarks as asked for, crop coordinates. ``flow_held``: 1 where the
-    residual flow is taught to be still, else 0.
+    the target's landmarks as asked for, crop coordinates. ``beside``: (1, w, w) 0 on the target's face, 1 beside it, soft.
+    ``held``: 1 where the residual flow and the painting beside the face are taught to be still, else 0.
     """
 
     portrait: Array
@@ -53,9 +53,10 @@ class Pair:
     geometry: Array
     aus: Array
     importance: Array
+    beside: Array
     points: Array
     window: tuple[int, int, int, int]
-    flow_held: float = 0.0
+    held: float = 0.0
 
 
 class PairSampler:
@@ -82,7 +83,7 @@ class PairSampler:
         task = str(self.draw.choice(TASKS, p=self.config.tasks))
         clip, start, goal = self._rows(task)
         view = draw_view(clip, goal, self.config, self.draw, window, task)
-        return Recipe(clip, start, goal, view, bool(self.draw.random() >= self.config.no_previous), flow_held(clip, self.config))
+        return Recipe(clip, start, goal, view, bool(self.draw.random() >= self.config.no_previous), is_held(clip, self.config))
 
     def sequence(self, window: int, length: int) -> list[Pair]:
         """Pairs of ``length`` frames in a row that lead up to a random target; the first alone has a true previous frame.
@@ -183,7 +184,7 @@ class Recipe:
     goal: int
     view: View
     with_previous: bool
-    flow_held: float = 0.0
+    held: float = 0.0
 
     @property
     def has_previous(self) -> bool:
@@ -211,6 +212,7 @@ class Shape:
     geometry: Array
     aus: Array
     importance: Array
+    beside: Array
 
 
 def draw_view(clip: FaceClip, goal: int, config: TrainingConfig, draw: np.random.Generator, window: int, task: str) -> View:
@@ -224,7 +226,7 @@ def draw_view(clip: FaceClip, goal: int, config: TrainingConfig, draw: np.random
 
 def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, view: View, with_previous: bool) -> Pair:
     """The pair of rows ``start`` (portrait) and ``goal`` (target) of a clip under a common look and placing."""
-    recipe = Recipe(clip, start, goal, view, with_previous, flow_held(clip, config))
+    recipe = Recipe(clip, start, goal, view, with_previous, is_held(clip, config))
     first, second = recipe.points()
 
     def seen(row: int, place: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -233,12 +235,12 @@ def build_pair(clip: FaceClip, start: int, goal: int, config: TrainingConfig, vi
     portrait, target = seen(start, (0, 0, _SIDE, _SIDE)), seen(goal, view.place)
     previous = to_signed(seen(goal - 1, view.place)) if recipe.has_previous else None
     pair = assemble(portrait, first, target, second, previous, recipe.aus(), view.place, config.losses)
-    return replace(pair, flow_held=recipe.flow_held)
+    return replace(pair, held=recipe.held)
 
 
-def flow_held(clip: FaceClip, config: TrainingConfig) -> float:
-    """1 where the residual flow is to be taught to be still on a clip's person, else 0."""
-    return float(clip.dataset in config.held_flow)
+def is_held(clip: FaceClip, config: TrainingConfig) -> float:
+    """1 where the network is to be taught to be still on a clip's person, see ``TrainingConfig.held``, else 0."""
+    return float(clip.dataset in config.held)
 
 
 def assemble(
@@ -265,6 +267,7 @@ def assemble(
         geometry=shape.geometry,
         aus=shape.aus,
         importance=shape.importance,
+        beside=shape.beside,
         points=points,
         window=place,
     )
@@ -278,7 +281,8 @@ def pair_shape(portrait_points: Array, points: Array, aus: Array | None, place: 
     rows, columns = slice(top, top + height), slice(left, left + width)
     raster = landmark_raster(points, _SIDE)[rows, columns].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     field = warp.field.transpose(2, 0, 1).astype(np.float32)
-    return Shape(raster, field, geometry_stack(warp), au_vector(aus), importance_map(points, losses)[None, rows, columns])
+    importance, beside = (plane[None, rows, columns] for plane in (importance_map(points, losses), beside_face(points)))
+    return Shape(raster, field, geometry_stack(warp), au_vector(aus), importance, beside)
 
 
 def random_window(points: Array, window: int, draw: np.random.Generator, task: str = "any") -> tuple[int, int, int, int]:
@@ -292,19 +296,3 @@ def random_window(points: Array, window: int, draw: np.random.Generator, task: s
         centre = points[list(REGIONS[region])].mean(0) * _SIDE + draw.normal(0, window * 0.15, 2)
     left, top = (int(np.clip(round(float(value - window / 2) / 8) * 8, 0, _SIDE - window)) for value in centre)
     return left, top, window, window
-
-
-def importance_map(points: Array, losses: LossWeights) -> Array:
-    """(256, 256) float32 weights: background, face, eyes, mouth; soft edges."""
-    small = _SIDE // 4
-    places = np.rint(points * small).astype(np.int32)
-    canvas = np.full((small, small), losses.background, np.float32)
-    cv2.fillConvexPoly(canvas, cv2.convexHull(places[list(REGIONS["face_oval"])]), losses.face)
-    for names, weight in ((("eye_left",), losses.eyes), (("eye_right",), losses.eyes), (("lips_outer",), losses.mouth)):
-        region = np.zeros_like(canvas)
-        cv2.fillConvexPoly(region, cv2.convexHull(places[[index for name in names for index in REGIONS[name]]]), 1.0)
-        canvas = np.maximum(canvas, cv2.dilate(region, np.ones((5, 5), np.uint8)) * weight)
-    opening = np.zeros_like(canvas)
-    cv2.fillPoly(opening, [places[list(REGIONS["lips_inner"])]], 1.0)
-    canvas = np.maximum(canvas, opening * losses.mouth_opening)
-    return np.asarray(cv2.resize(cv2.GaussianBlur(canvas, (5, 5), 0), (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR), np.float32)
