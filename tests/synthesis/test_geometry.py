@@ -213,13 +213,13 @@ def test_the_gates_open_on_the_face_alone() -> None:
     for gate in (paint, flow):
         assert gate[inside[:, 1], inside[:, 0]].min() > 0.99
         assert max(gate[0].max(), gate[:, :5].max(), gate[:, -5:].max()) < 0.01
-    assert (flow <= paint).all() and flow.sum() < 0.8 * paint.sum()
+    assert (flow <= paint).all() and flow.sum() < 0.9 * paint.sum()
     oval = drawn_points()[list(REGIONS["face_oval"])]
-    grown = np.rint((oval + 0.1 * (oval - oval.mean(0)) / np.linalg.norm(oval - oval.mean(0), axis=1, keepdims=True)) * 64).astype(int)
-    assert flow[grown[:, 1], grown[:, 0]].max() < 0.05
+    grown = np.rint((oval + 0.06 * (oval - oval.mean(0)) / np.linalg.norm(oval - oval.mean(0), axis=1, keepdims=True)) * 64).astype(int)
+    assert flow[grown[:, 1], grown[:, 0]].max() < 0.2
     beside = paint[grown[:, 1], grown[:, 0]]
     high, low = oval[:, 1] < 0.55, oval[:, 1] > 0.65  # the chin is at .83, the forehead at .21
-    assert beside[high].min() > 0.2 and beside[low].max() < 0.05
+    assert beside[high].min() > 0.4 and beside[low].max() < 0.2
 
 
 @pytest.mark.parametrize("degrees", [30.0, -50.0])
