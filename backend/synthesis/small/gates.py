@@ -21,7 +21,8 @@ Gate = NDArray[np.float32]
 # paint; rendered ones gain .05 dB of the square with each hundredth, and show haloes beside heads that turn far, at .1 plainly.
 _FLOW_REACH, _PAINT_REACH = 0.02, 0.08
 # Face heights above the chin: below, painting keeps to the face. Chosen on rendered people spared for choosing and on two photographs (with
-# paint a tenth round the face it takes .25 dB of the square from those and gives these .35; lower cuts take hardly less and give less).
+# paint a tenth round the face it takes .25 dB of the square from those and gives these .35; lower cuts take hardly less and give less),
+# looked for because of a real man never trained on.
 _NECK, _NECK_FADE = 0.4, 0.1
 _SOFT = 1.5  # nodes, standard deviation of both gates' edges
 _OVAL = list(REGIONS["face_oval"])
